@@ -1,0 +1,166 @@
+package abi
+
+import "encoding/json"
+
+// A CallRequest is the header of the frame in the arena when the call export
+// is entered.
+type CallRequest struct {
+	Tool      string          `json:"tool"` // without the plugin's name
+	Session   string          `json:"session"`
+	Call      string          `json:"call"` // this call's id, as in the logs
+	Arguments json.RawMessage `json:"arguments"`
+	// DeadlineMS is the time left for the call, in milliseconds.
+	DeadlineMS int64 `json:"deadline_ms,omitempty"`
+}
+
+// A CallResponse is the header of the frame the call export answers with:
+// exactly one of the two is set. An Error means that the call could not be
+// carried out as asked; a Result with IsError that the tool did its work and
+// the agent should read what went wrong.
+type CallResponse struct {
+	Result *Result `json:"result,omitempty"`
+	Error  *Error  `json:"error,omitempty"`
+}
+
+// A Result has the shape of an MCP tool result.
+type Result struct {
+	Content           []Content                  `json:"content"`
+	StructuredContent json.RawMessage            `json:"structuredContent,omitempty"`
+	IsError           bool                       `json:"isError,omitempty"`
+	Meta              map[string]json.RawMessage `json:"_meta,omitempty"`
+}
+
+// Content types.
+const (
+	ContentText  = "text"
+	ContentImage = "image"
+	ContentLink  = "resource_link"
+)
+
+// A Content is one block of a Result. Bytes are in Data, which is base64 in
+// the JSON that agents get; in a frame they are in the body, and Body says where.
+type Content struct {
+	Type     string `json:"type"`
+	Text     string `json:"text,omitempty"`     // text
+	MIMEType string `json:"mimeType,omitempty"` // image, resource_link
+	Data     []byte `json:"data,omitempty"`     // image, outside frames
+	Body     *Range `json:"body,omitempty"`     // image, inside frames
+	URI      string `json:"uri,omitempty"`      // resource_link, such as workspace:/output/chart.png
+	Name     string `json:"name,omitempty"`     // resource_link
+	Size     int64  `json:"size,omitempty"`     // resource_link, bytes
+}
+
+// WorkspaceURI starts the URI of a resource_link to a file in the workspace;
+// the path in the guest follows, such as /output/chart.png.
+const WorkspaceURI = "workspace:"
+
+// EncodeCallResponse returns the frame of r, with the images' bytes in its body.
+func EncodeCallResponse(r CallResponse) ([]byte, error) {
+	var body []byte
+	if r.Result != nil {
+		res := *r.Result
+		res.Content = make([]Content, len(r.Result.Content))
+		for i, c := range r.Result.Content {
+			if len(c.Data) > 0 {
+				var at Range
+				body, at = add(body, c.Data)
+				c.Data, c.Body = nil, &at
+			}
+			res.Content[i] = c
+		}
+		r.Result = &res
+	}
+	return EncodeFrame(r, body)
+}
+
+// DecodeCallResponse reads a frame that EncodeCallResponse wrote. The bytes are
+// views of b. It fails with invalid_argument when the frame, a content type or
+// a range is bad, or when not exactly one of result and error is set.
+func DecodeCallResponse(b []byte) (CallResponse, error) {
+	f, err := DecodeFrame(b)
+	if err != nil {
+		return CallResponse{}, err
+	}
+	var r CallResponse
+	if err := f.Decode(&r); err != nil {
+		return CallResponse{}, err
+	}
+	if (r.Result == nil) == (r.Error == nil) {
+		return CallResponse{}, Errorf(CodeInvalidArgument, "a call response has exactly one of result and error")
+	}
+	if r.Result == nil {
+		return r, nil
+	}
+	if r.Result.Content == nil {
+		r.Result.Content = []Content{}
+	}
+	for i := range r.Result.Content {
+		c := &r.Result.Content[i]
+		switch c.Type {
+		case ContentText, ContentImage, ContentLink:
+		default:
+			return CallResponse{}, Errorf(CodeInvalidArgument, "content %d has the unknown type %q", i, c.Type)
+		}
+		if c.Body != nil {
+			if c.Data, err = c.Body.of(f.Body); err != nil {
+				return CallResponse{}, err
+			}
+			c.Body = nil
+		}
+	}
+	return r, nil
+}
+
+// Async is in the header of every host function's request but those of
+// sallyport:call. With async the function answers at once with a Task, and the
+// operation goes on until wait fetches its response.
+type Async struct {
+	Async bool `json:"async,omitempty"`
+}
+
+// A Task is the response to an async request.
+type Task struct {
+	Task uint32 `json:"task"`
+}
+
+// A WaitRequest waits for the first of some tasks to end.
+type WaitRequest struct {
+	Tasks     []uint32 `json:"tasks"`
+	TimeoutMS int64    `json:"timeout_ms,omitempty"` // zero is as long as the call may take
+}
+
+// A WaitResponse is what the task ended with: its response's header in
+// Response and its body as the frame's, or its error.
+type WaitResponse struct {
+	Task     uint32          `json:"task"`
+	Response json.RawMessage `json:"response,omitempty"`
+	Error    *Error          `json:"error,omitempty"`
+}
+
+// A CancelRequest ends one task; the response is the empty object, and wait
+// then answers with the error canceled unless the task ended before.
+type CancelRequest struct {
+	Task uint32 `json:"task"`
+}
+
+// A LogRequest writes a line to the host's log; the response is the empty
+// object. Level is debug, info, warn or error.
+type LogRequest struct {
+	Level   string         `json:"level"`
+	Message string         `json:"message"`
+	Fields  map[string]any `json:"fields,omitempty"`
+}
+
+// A ProgressRequest tells the agent how far the call has come; the response is
+// the empty object. Total is zero where it isn't known.
+type ProgressRequest struct {
+	Progress float64 `json:"progress"`
+	Total    float64 `json:"total,omitempty"`
+	Message  string  `json:"message,omitempty"`
+}
+
+// A ConfigResponse holds the settings that the operator gave the plugin. The
+// request is the empty object.
+type ConfigResponse struct {
+	Config map[string]string `json:"config"`
+}

@@ -1,0 +1,158 @@
+package abi
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Capabilities are what a manifest requests and what an operator grants; both
+// have the same shape, and what is effective is their intersection. A nil
+// member is nothing. Every scope here is enforced: a test of the host holds a
+// row for each and fails when one is added without.
+type Capabilities struct {
+	Kernel *KernelScope `json:"kernel,omitempty"`
+	Files  *FilesScope  `json:"files,omitempty"`
+}
+
+// A KernelScope allows code to be run in Jupyter kernels.
+type KernelScope struct {
+	// Languages are the kernels' names, such as "python".
+	Languages []string `json:"languages"`
+	// MaxTime bounds one execution; zero leaves the host's default.
+	MaxTime Duration `json:"max_time,omitempty"`
+}
+
+// A FilesScope allows access to the workspace's zones.
+type FilesScope struct {
+	Upload Access `json:"upload,omitempty"`
+	Output Access `json:"output,omitempty"`
+	Store  Access `json:"store,omitempty"`
+	Deploy Access `json:"deploy,omitempty"`
+}
+
+// Zones lists the workspace's zones in the order of their mounts.
+func Zones() []string { return []string{"upload", "output", "store", "deploy"} }
+
+// Zone returns a pointer to the access of a zone, nil for an unknown one.
+func (f *FilesScope) Zone(zone string) *Access {
+	switch zone {
+	case "upload":
+		return &f.Upload
+	case "output":
+		return &f.Output
+	case "store":
+		return &f.Store
+	case "deploy":
+		return &f.Deploy
+	}
+	return nil
+}
+
+// Access says what may be done in a zone; each includes the ones before it.
+type Access string
+
+// Accesses. The zero value is none.
+const (
+	AccessNone   Access = ""
+	AccessRead   Access = "read"   // list and read
+	AccessAppend Access = "append" // create new files, add to the end of old ones
+	AccessWrite  Access = "write"  // change, rename and delete
+)
+
+var accessOrder = []Access{AccessNone, AccessRead, AccessAppend, AccessWrite}
+
+// Valid says whether a is one of the constants.
+func (a Access) Valid() bool { return slices.Contains(accessOrder, a) }
+
+// Includes says whether a allows what b allows.
+func (a Access) Includes(b Access) bool {
+	return slices.Index(accessOrder, a) >= slices.Index(accessOrder, b)
+}
+
+// Min returns the lesser of a and b.
+func (a Access) Min(b Access) Access {
+	if a.Includes(b) {
+		return b
+	}
+	return a
+}
+
+// ZoneRule returns the most that a zone allows to plugins: upload is read-only,
+// store append-only, output and deploy read-write.
+func ZoneRule(zone string) Access {
+	switch zone {
+	case "upload":
+		return AccessRead
+	case "store":
+		return AccessAppend
+	case "output", "deploy":
+		return AccessWrite
+	}
+	return AccessNone
+}
+
+// Validate says what is wrong with c: an unknown access, one beyond its zone's
+// rule, a kernel scope without a language, a negative time.
+func (c Capabilities) Validate() error {
+	if k := c.Kernel; k != nil {
+		if len(k.Languages) == 0 {
+			return Errorf(CodeInvalidArgument, "kernel.languages is empty: name at least one, such as python")
+		}
+		if slices.Contains(k.Languages, "") {
+			return Errorf(CodeInvalidArgument, "kernel.languages has an empty name")
+		}
+		if k.MaxTime < 0 {
+			return Errorf(CodeInvalidArgument, "kernel.max_time is negative: %v", k.MaxTime)
+		}
+	}
+	if f := c.Files; f != nil {
+		for _, zone := range Zones() {
+			a := *f.Zone(zone)
+			if !a.Valid() {
+				return Errorf(CodeInvalidArgument, "files.%s is %q: use read, append or write", zone, a)
+			}
+			if !ZoneRule(zone).Includes(a) {
+				return Errorf(CodeInvalidArgument, "files.%s is %q, and that zone allows %q at most", zone, a, ZoneRule(zone))
+			}
+		}
+	}
+	return nil
+}
+
+// Limits bound one call of a plugin. Zero leaves the host's default.
+type Limits struct {
+	// MemoryMiB bounds the linear memory, in MiB.
+	MemoryMiB int `json:"memory_mib,omitempty"`
+	// Deadline bounds a call's wall time, host functions included.
+	Deadline Duration `json:"deadline,omitempty"`
+}
+
+// Validate refuses negative limits and memories over wasm32's 4 GiB.
+func (l Limits) Validate() error {
+	if l.MemoryMiB < 0 || l.MemoryMiB > 4096 {
+		return Errorf(CodeInvalidArgument, "limits.memory_mib is %d: use 1 to 4096", l.MemoryMiB)
+	}
+	if l.Deadline < 0 {
+		return Errorf(CodeInvalidArgument, "limits.deadline is negative: %v", l.Deadline)
+	}
+	return nil
+}
+
+// A Duration is written as Go writes it: "90s", "5m".
+type Duration time.Duration
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes d as Go does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("duration %q: use a number with a unit, such as 90s or 5m", b)
+	}
+	*d = Duration(v)
+	return nil
+}
