@@ -1,6 +1,9 @@
 package abi
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // A CallRequest is the header of the frame in the arena when the call export
 // is entered.
@@ -50,17 +53,67 @@ type Content struct {
 	Size     int64  `json:"size,omitempty"`     // resource_link, bytes
 }
 
+// MarshalJSON writes a text block's text even where it is empty: readers of MCP
+// results require it.
+func (c Content) MarshalJSON() ([]byte, error) {
+	type plain Content
+	var v any = plain(c)
+	if c.Type == ContentText {
+		v = struct {
+			plain
+			Text string `json:"text"`
+		}{plain(c), c.Text}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// check says what is wrong with the block at place i. Its bytes are in Data.
+func (c Content) check(i int) error {
+	if c.Type != ContentImage && len(c.Data) > 0 {
+		return Errorf(CodeInvalidArgument, "content %d has bytes: only an image can", i)
+	}
+	switch c.Type {
+	case ContentText:
+		return nil
+	case ContentImage:
+		if c.MIMEType == "" || len(c.Data) == 0 {
+			return Errorf(CodeInvalidArgument, "content %d is an image and lacks its mimeType or its bytes", i)
+		}
+		return nil
+	case ContentLink:
+		if c.URI == "" {
+			return Errorf(CodeInvalidArgument, "content %d is a resource_link without a uri", i)
+		}
+		return nil
+	}
+	return Errorf(CodeInvalidArgument, "content %d has the unknown type %q", i, c.Type)
+}
+
 // WorkspaceURI starts the URI of a resource_link to a file in the workspace;
 // the path in the guest follows, such as /output/chart.png.
 const WorkspaceURI = "workspace:"
 
-// EncodeCallResponse returns the frame of r, with the images' bytes in its body.
+// EncodeCallResponse returns the frame of r, with the images' bytes in its
+// body. It fails where DecodeCallResponse would.
 func EncodeCallResponse(r CallResponse) ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	var body []byte
 	if r.Result != nil {
 		res := *r.Result
 		res.Content = make([]Content, len(r.Result.Content))
 		for i, c := range r.Result.Content {
+			if err := c.check(i); err != nil {
+				return nil, err
+			}
+			c.Body = nil
 			if len(c.Data) > 0 {
 				var at Range
 				body, at = add(body, c.Data)
@@ -74,8 +127,9 @@ func EncodeCallResponse(r CallResponse) ([]byte, error) {
 }
 
 // DecodeCallResponse reads a frame that EncodeCallResponse wrote. The bytes are
-// views of b. It fails with invalid_argument when the frame, a content type or
-// a range is bad, or when not exactly one of result and error is set.
+// views of b. It fails with invalid_argument when the frame, a block of content
+// or a range is bad, when bytes are in the header, when an error has no code,
+// or when not exactly one of result and error is set.
 func DecodeCallResponse(b []byte) (CallResponse, error) {
 	f, err := DecodeFrame(b)
 	if err != nil {
@@ -85,8 +139,8 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 	if err := f.Decode(&r); err != nil {
 		return CallResponse{}, err
 	}
-	if (r.Result == nil) == (r.Error == nil) {
-		return CallResponse{}, Errorf(CodeInvalidArgument, "a call response has exactly one of result and error")
+	if err := r.check(); err != nil {
+		return CallResponse{}, err
 	}
 	if r.Result == nil {
 		return r, nil
@@ -96,10 +150,8 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 	}
 	for i := range r.Result.Content {
 		c := &r.Result.Content[i]
-		switch c.Type {
-		case ContentText, ContentImage, ContentLink:
-		default:
-			return CallResponse{}, Errorf(CodeInvalidArgument, "content %d has the unknown type %q", i, c.Type)
+		if len(c.Data) > 0 {
+			return CallResponse{}, Errorf(CodeInvalidArgument, "content %d has data in the header: bytes go in the frame's body", i)
 		}
 		if c.Body != nil {
 			if c.Data, err = c.Body.of(f.Body); err != nil {
@@ -107,8 +159,22 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 			}
 			c.Body = nil
 		}
+		if err := c.check(i); err != nil {
+			return CallResponse{}, err
+		}
 	}
 	return r, nil
+}
+
+// check says whether exactly one of result and error is set.
+func (r CallResponse) check() error {
+	if (r.Result == nil) == (r.Error == nil) {
+		return Errorf(CodeInvalidArgument, "a call response has exactly one of result and error")
+	}
+	if r.Error != nil && r.Error.Code >= 0 {
+		return Errorf(CodeInvalidArgument, "the error of a call response has no code")
+	}
+	return nil
 }
 
 // Async is in the header of every host function's request but those of

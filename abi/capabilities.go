@@ -65,17 +65,21 @@ var accessOrder = []Access{AccessNone, AccessRead, AccessAppend, AccessWrite}
 // Valid says whether a is one of the constants.
 func (a Access) Valid() bool { return slices.Contains(accessOrder, a) }
 
-// Includes says whether a allows what b allows.
+// Includes says whether a allows what b allows. An access that isn't Valid
+// allows nothing, and nothing allows it.
 func (a Access) Includes(b Access) bool {
-	return slices.Index(accessOrder, a) >= slices.Index(accessOrder, b)
+	return a.Valid() && b.Valid() && slices.Index(accessOrder, a) >= slices.Index(accessOrder, b)
 }
 
-// Min returns the lesser of a and b.
+// Min returns the lesser of a and b, none when one of them isn't Valid.
 func (a Access) Min(b Access) Access {
-	if a.Includes(b) {
+	switch {
+	case a.Includes(b):
 		return b
+	case b.Includes(a):
+		return a
 	}
-	return a
+	return AccessNone
 }
 
 // ZoneRule returns the most that a zone allows to plugins: upload is read-only,

@@ -77,7 +77,8 @@ func (c *Code) UnmarshalText(b []byte) error {
 }
 
 // An Error is a failure that a caller can handle. Message and Hint are public;
-// the cause is for the log alone and never travels.
+// the cause is for the log alone and never travels. What a host function's
+// negative result stands for is fetched as a frame with an Error as its header.
 type Error struct {
 	Code      Code   `json:"code"`
 	Message   string `json:"message"`             // what happened, and where

@@ -1,9 +1,13 @@
 package abi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Frame is how structure and bytes travel together, both ways:
@@ -16,38 +20,54 @@ type Frame struct {
 	Body   []byte
 }
 
+// frameLength is how many bytes hold the header's length.
+const frameLength = 4
+
 // EncodeFrame returns the frame of header, marshalled as JSON, and body. A nil
-// header is the empty object. It fails when header cannot be marshalled, is
-// not an object, or a bound is exceeded.
+// header is the empty object, and a json.RawMessage goes in as it is, so that
+// encoding what DecodeFrame returned gives the same bytes. It fails when header
+// cannot be marshalled, is not an object, or a bound is exceeded.
 func EncodeFrame(header any, body []byte) ([]byte, error) {
-	head := []byte("{}")
-	if header != nil {
-		var err error
-		if head, err = json.Marshal(header); err != nil {
-			return nil, fmt.Errorf("frame header: %w", err)
+	var b bytes.Buffer
+	b.Write(make([]byte, frameLength))
+	switch h := header.(type) {
+	case nil:
+		b.WriteString("{}")
+	case json.RawMessage:
+		if err := checkHeader(h); err != nil {
+			return nil, err
+		}
+		b.Write(h)
+	default:
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(header); err != nil {
+			return nil, Errorf(CodeInvalidArgument, "frame header: %w", err)
+		}
+		b.Truncate(b.Len() - 1) // the encoder's line feed
+		if err := checkHeader(b.Bytes()[frameLength:]); err != nil {
+			return nil, err
 		}
 	}
-	if len(head) == 0 || head[0] != '{' {
-		return nil, Errorf(CodeInvalidArgument, "frame header is not a JSON object")
+	n := b.Len() - frameLength
+	if n > MaxHeaderBytes {
+		return nil, Errorf(CodeResourceExhausted, "frame header has %d bytes, the bound is %d", n, MaxHeaderBytes)
 	}
-	if len(head) > MaxHeaderBytes {
-		return nil, Errorf(CodeResourceExhausted, "frame header has %d bytes, the bound is %d", len(head), MaxHeaderBytes)
-	}
-	if total := 4 + len(head) + len(body); total > MaxFrameBytes {
+	if total := b.Len() + len(body); total > MaxFrameBytes {
 		return nil, Errorf(CodeResourceExhausted, "frame has %d bytes, the bound is %d", total, MaxFrameBytes)
 	}
-	b := make([]byte, 4, 4+len(head)+len(body))
-	binary.LittleEndian.PutUint32(b, uint32(len(head)))
-	b = append(b, head...)
-	return append(b, body...), nil
+	b.Write(body)
+	frame := b.Bytes()
+	binary.LittleEndian.PutUint32(frame, uint32(n))
+	return frame, nil
 }
 
 // DecodeFrame splits a frame. The header and the body are views of b. It fails
 // with invalid_argument when b is truncated, over a bound, or its header is
-// not one JSON object.
+// not one JSON object in UTF-8.
 func DecodeFrame(b []byte) (Frame, error) {
-	if len(b) < 4 {
-		return Frame{}, Errorf(CodeInvalidArgument, "frame has %d bytes, fewer than the 4 of its header length", len(b))
+	if len(b) < frameLength {
+		return Frame{}, Errorf(CodeInvalidArgument, "frame has %d bytes, fewer than the %d of its header length", len(b), frameLength)
 	}
 	if len(b) > MaxFrameBytes {
 		return Frame{}, Errorf(CodeInvalidArgument, "frame has %d bytes, the bound is %d", len(b), MaxFrameBytes)
@@ -56,24 +76,61 @@ func DecodeFrame(b []byte) (Frame, error) {
 	if n > MaxHeaderBytes {
 		return Frame{}, Errorf(CodeInvalidArgument, "frame header has %d bytes, the bound is %d", n, MaxHeaderBytes)
 	}
-	if uint64(n) > uint64(len(b)-4) {
-		return Frame{}, Errorf(CodeInvalidArgument, "frame announces a header of %d bytes and has %d", n, len(b)-4)
+	if uint64(n) > uint64(len(b)-frameLength) {
+		return Frame{}, Errorf(CodeInvalidArgument, "frame announces a header of %d bytes and has %d", n, len(b)-frameLength)
 	}
-	end := 4 + int(n)
-	f := Frame{Header: b[4:end:end], Body: b[end:]}
-	if len(f.Header) == 0 || f.Header[0] != '{' || !json.Valid(f.Header) {
-		return Frame{}, Errorf(CodeInvalidArgument, "frame header is not a JSON object")
+	end := frameLength + int(n)
+	f := Frame{Header: b[frameLength:end:end], Body: b[end:]}
+	if err := checkHeader(f.Header); err != nil {
+		return Frame{}, err
 	}
 	return f, nil
 }
 
-// Decode unmarshals the header into v, a pointer. Unknown fields are ignored,
-// so that a newer peer can add some.
-func (f Frame) Decode(v any) error {
-	if err := json.Unmarshal(f.Header, v); err != nil {
-		return Errorf(CodeInvalidArgument, "frame header: %v", err)
+// checkHeader says whether h is one JSON object in UTF-8 with nothing before
+// it. A string that isn't UTF-8 would reach a log, a kernel or an agent as
+// something else than what its sender meant.
+func checkHeader(h []byte) error {
+	if len(h) == 0 || h[0] != '{' || !json.Valid(h) {
+		return errNoObject()
+	}
+	if !utf8.Valid(h) {
+		return Errorf(CodeInvalidArgument, "frame header is not UTF-8")
 	}
 	return nil
+}
+
+func errNoObject() *Error {
+	return Errorf(CodeInvalidArgument, "frame header is not a JSON object")
+}
+
+// Decode unmarshals the header into v, a pointer. Unknown fields are ignored,
+// so that a newer peer can add some; a known one of another type fails with
+// invalid_argument and its place in Field.
+func (f Frame) Decode(v any) error {
+	err := json.Unmarshal(f.Header, v)
+	if err == nil {
+		return nil
+	}
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		at := pointer(mismatch.Field)
+		e := Errorf(CodeInvalidArgument, "frame header: %s cannot be a %s", at, mismatch.Value)
+		e.Field = at
+		return e
+	}
+	return Errorf(CodeInvalidArgument, "frame header: %v", err)
+}
+
+// pointer turns the dotted path of a JSON field into a JSON pointer. The names
+// of embedded structs, capitalised, are Go's affair and drop out.
+func pointer(path string) string {
+	var b strings.Builder
+	for name := range strings.SplitSeq(path, ".") {
+		if first, _ := utf8.DecodeRuneInString(name); name != "" && !unicode.IsUpper(first) {
+			b.WriteString("/" + name)
+		}
+	}
+	return b.String()
 }
 
 // A Range names bytes of a frame's body.

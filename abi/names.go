@@ -97,4 +97,17 @@ const (
 	MaxHeaderBytes = 4 << 20  // a frame's JSON header
 	MaxFrameBytes  = 64 << 20 // a whole frame
 	MaxToolName    = 64       // plugin_tool
+	MaxCodeBytes   = 1 << 20  // the code of one kernel.execute
+	MaxTimeoutMS   = 24 * 60 * 60 * 1000
+
+	// Of one call of a tool. The host answers resource_exhausted beyond them.
+	MaxTasks      = 16     // async tasks whose response hasn't been fetched
+	MaxOperations = 10_000 // operations of capabilities
+	MaxLogLines   = 1_000
+	MaxProgress   = 1_000
+
+	// What is longer is cut.
+	MaxLogMessageBytes = 4 << 10 // the message of a log line or of a progress report
+	MaxLogFieldBytes   = 1 << 10 // the value of one field of a log line
+	MaxLogFields       = 32
 )
