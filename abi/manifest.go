@@ -40,6 +40,10 @@ var (
 	toolName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,61}$`)
 )
 
+// ValidPluginName says whether name can be a plugin's: a lower-case letter and
+// then up to 31 letters and digits.
+func ValidPluginName(name string) bool { return pluginName.MatchString(name) }
+
 // FullName joins a plugin's and a tool's name: "python_run". A plugin's name
 // has no underscore, so the join is one to one.
 func FullName(plugin, tool string) string { return plugin + "_" + tool }
@@ -60,7 +64,7 @@ func (m *Manifest) Validate() error {
 	if m.ABI != Version {
 		return Errorf(CodeInvalidArgument, "abi is %d: this host speaks %d", m.ABI, Version)
 	}
-	if !pluginName.MatchString(m.Name) {
+	if !ValidPluginName(m.Name) {
 		return Errorf(CodeInvalidArgument, "name is %q: use a lower-case letter and then up to 31 letters and digits", m.Name)
 	}
 	if m.Version == "" {
