@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/strictyaml"
+)
+
+// Effective returns what a plugin may do: what its manifest requests, its
+// operator granted and, where there is one, the session's profile allows. A nil
+// profile takes nothing away. The result shares nothing with the arguments.
+func Effective(requested, granted abi.Capabilities, profile *abi.Capabilities) abi.Capabilities {
+	out := both(requested, granted)
+	if profile != nil {
+		out = both(out, *profile)
+	}
+	return out
+}
+
+func both(a, b abi.Capabilities) abi.Capabilities {
+	var out abi.Capabilities
+	if a.Kernel != nil && b.Kernel != nil {
+		k := abi.KernelScope{MaxTime: lesser(a.Kernel.MaxTime, b.Kernel.MaxTime)}
+		for _, language := range a.Kernel.Languages {
+			if slices.Contains(b.Kernel.Languages, language) && !slices.Contains(k.Languages, language) {
+				k.Languages = append(k.Languages, language)
+			}
+		}
+		if len(k.Languages) > 0 {
+			out.Kernel = &k
+		}
+	}
+	if a.Files != nil && b.Files != nil {
+		var f abi.FilesScope
+		for _, zone := range abi.Zones() {
+			*f.Zone(zone) = a.Files.Zone(zone).Min(*b.Files.Zone(zone)).Min(abi.ZoneRule(zone))
+		}
+		if f != (abi.FilesScope{}) {
+			out.Files = &f
+		}
+	}
+	return out
+}
+
+// lesser returns the tighter of two bounds, of which zero is none.
+func lesser(a, b abi.Duration) abi.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// A Request is one thing that a plugin wants to do: an operation of the ABI, or
+// an access to a zone, where Zone is set and Op is empty.
+type Request struct {
+	Op       string        // such as kernel.execute
+	Language string        // of a kernel; "" is python
+	MaxTime  time.Duration // asked for one execution; zero is as long as is allowed
+	Zone     string
+	Access   abi.Access
+}
+
+// Check is the second gate. Nil means that effective covers r. A refusal has
+// the code permission_denied and, where a grant would help, names it in Grant.
+// Operations of call are every plugin's; one that this host doesn't have is
+// unimplemented, an unknown zone not_found.
+func Check(effective abi.Capabilities, r Request) error {
+	if r.Zone != "" && r.Op == "" {
+		return checkZone(effective.Files, r.Zone, r.Access)
+	}
+	if !slices.Contains(abi.Ops(), r.Op) {
+		return abi.Errorf(abi.CodeUnimplemented, "this host has no operation %q", r.Op).
+			WithHint("the host speaks ABI %d; a newer one may have it", abi.Version)
+	}
+	capability, _, _ := strings.Cut(r.Op, ".")
+	switch capability {
+	case "call":
+		return nil
+	case "kernel":
+		return checkKernel(effective.Kernel, r)
+	}
+	// An operation that nobody has written a rule for is nobody's.
+	return denied(capability, "%s needs a grant that this host doesn't know", r.Op)
+}
+
+func checkKernel(k *abi.KernelScope, r Request) error {
+	language := r.Language
+	if language == "" {
+		language = "python"
+	}
+	if k == nil || !slices.Contains(k.Languages, language) {
+		return denied("kernel.languages: "+language, "%s is not granted to this plugin for %s", r.Op, language)
+	}
+	if r.Op == abi.OpKernelExecute && k.MaxTime > 0 && r.MaxTime > time.Duration(k.MaxTime) {
+		asked := strictyaml.Brief(abi.Duration(r.MaxTime))
+		return denied("kernel.max_time: "+asked, "%s for %s: this plugin may run code for %s at most", r.Op, asked, strictyaml.Brief(k.MaxTime))
+	}
+	return nil
+}
+
+// verbs says what an access is for, in a refusal.
+var verbs = map[abi.Access]string{
+	abi.AccessRead:   "reading",
+	abi.AccessAppend: "adding to",
+	abi.AccessWrite:  "changing what is in",
+}
+
+func checkZone(f *abi.FilesScope, zone string, access abi.Access) error {
+	rule := abi.ZoneRule(zone)
+	if rule == abi.AccessNone {
+		return abi.Errorf(abi.CodeNotFound, "there is no zone %q", zone).
+			WithHint("the zones are %s", strings.Join(abi.Zones(), ", "))
+	}
+	verb, ok := verbs[access]
+	if !ok {
+		return abi.Errorf(abi.CodeInvalidArgument, "%q is not an access: use read, append or write", access)
+	}
+	if !rule.Includes(access) {
+		// No grant would help: it is the zone's nature.
+		what := "read-only"
+		if rule == abi.AccessAppend {
+			what = "append-only"
+		}
+		return abi.Errorf(abi.CodePermissionDenied, "%s %s is refused: the zone is %s", verb, zone, what).
+			WithHint("write to output instead")
+	}
+	if f == nil || !f.Zone(zone).Includes(access) {
+		return denied("files."+zone+": "+string(access), "%s %s is not granted to this plugin", verb, zone)
+	}
+	return nil
+}
+
+// denied makes the refusal that a grant would lift.
+func denied(grant, format string, args ...any) *abi.Error {
+	e := abi.Errorf(abi.CodePermissionDenied, format, args...).
+		WithHint("the operator grants %q in policy.yaml, to a plugin whose manifest asks for it", grant)
+	e.Grant = grant
+	return e
+}

@@ -1,0 +1,240 @@
+package policy_test
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/policy"
+)
+
+// A scope's row shows that it is enforced: with allows the request passes;
+// with denies it is refused, naming the grant; and whichever of manifest,
+// operator and profile has only denies, the effective capabilities refuse it.
+type row struct {
+	request policy.Request
+	allows  abi.Capabilities
+	denies  abi.Capabilities
+	grant   string
+}
+
+func kernel(maxTime time.Duration, languages ...string) abi.Capabilities {
+	return abi.Capabilities{Kernel: &abi.KernelScope{Languages: languages, MaxTime: abi.Duration(maxTime)}}
+}
+
+func zone(name string, access abi.Access) abi.Capabilities {
+	f := &abi.FilesScope{}
+	*f.Zone(name) = access
+	return abi.Capabilities{Files: f}
+}
+
+var rows = map[string]row{
+	"kernel.languages": {
+		request: policy.Request{Op: abi.OpKernelExecute, Language: "r"},
+		allows:  kernel(0, "python", "r"),
+		denies:  kernel(0, "python"),
+		grant:   "kernel.languages: r",
+	},
+	"kernel.max_time": {
+		request: policy.Request{Op: abi.OpKernelExecute, MaxTime: 5 * time.Minute},
+		allows:  kernel(5*time.Minute, "python"),
+		denies:  kernel(5*time.Minute-1, "python"),
+		grant:   "kernel.max_time: 5m",
+	},
+	"files.upload": {
+		request: policy.Request{Zone: "upload", Access: abi.AccessRead},
+		allows:  zone("upload", abi.AccessRead),
+		denies:  zone("output", abi.AccessWrite),
+		grant:   "files.upload: read",
+	},
+	"files.output": {
+		request: policy.Request{Zone: "output", Access: abi.AccessWrite},
+		allows:  zone("output", abi.AccessWrite),
+		denies:  zone("output", abi.AccessAppend),
+		grant:   "files.output: write",
+	},
+	"files.store": {
+		request: policy.Request{Zone: "store", Access: abi.AccessAppend},
+		allows:  zone("store", abi.AccessAppend),
+		denies:  zone("store", abi.AccessRead),
+		grant:   "files.store: append",
+	},
+	"files.deploy": {
+		request: policy.Request{Zone: "deploy", Access: abi.AccessWrite},
+		allows:  zone("deploy", abi.AccessWrite),
+		denies:  zone("deploy", abi.AccessRead),
+		grant:   "files.deploy: write",
+	},
+}
+
+// scopes lists every scope that abi.Capabilities can declare, by the names of
+// its fields.
+func scopes(t *testing.T, typ reflect.Type, prefix string) []string {
+	t.Helper()
+	var out []string
+	for i := range typ.NumField() {
+		field := typ.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" {
+			t.Fatalf("%s.%s has no name in JSON", typ, field.Name)
+		}
+		inner := field.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			out = append(out, scopes(t, inner, prefix+name+".")...)
+		} else {
+			out = append(out, prefix+name)
+		}
+	}
+	return out
+}
+
+func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
+	declared := scopes(t, reflect.TypeFor[abi.Capabilities](), "")
+	slices.Sort(declared)
+	if have := slices.Sorted(maps.Keys(rows)); !slices.Equal(declared, have) {
+		t.Fatalf("the scopes that can be declared are\n%q\nand these have a row:\n%q", declared, have)
+	}
+	for scope, r := range rows {
+		t.Run(scope, func(t *testing.T) {
+			if !strings.HasPrefix(r.grant, scope+": ") {
+				t.Errorf("the row is about another scope: %s", r.grant)
+			}
+			for _, c := range []abi.Capabilities{r.allows, r.denies} {
+				if err := c.Validate(); err != nil {
+					t.Errorf("the row declares what can't be: %v", err)
+				}
+			}
+			if err := policy.Check(r.allows, r.request); err != nil {
+				t.Errorf("what was granted is refused: %v", err)
+			}
+			effective := map[string]abi.Capabilities{
+				"not in effect":             r.denies,
+				"nothing in effect":         {},
+				"not requested":             policy.Effective(r.denies, r.allows, nil),
+				"not granted":               policy.Effective(r.allows, r.denies, nil),
+				"not in the profile":        policy.Effective(r.allows, r.allows, &r.denies),
+				"granted and not requested": policy.Effective(abi.Capabilities{}, r.allows, nil),
+				"requested and not granted": policy.Effective(r.allows, abi.Capabilities{}, nil),
+				"an empty profile":          policy.Effective(r.allows, r.allows, &abi.Capabilities{}),
+			}
+			for name, c := range effective {
+				err := policy.Check(c, r.request)
+				if abi.CodeOf(err) != abi.CodePermissionDenied {
+					t.Errorf("%s: got %v, want permission_denied", name, err)
+					continue
+				}
+				e := abi.AsError(err)
+				whole := strings.HasPrefix(scope, "kernel.") && c.Kernel == nil
+				if e.Grant != r.grant && !whole {
+					t.Errorf("%s: names the grant %q, want %q", name, e.Grant, r.grant)
+				}
+				if e.Grant == "" || !strings.Contains(e.Hint, e.Grant) {
+					t.Errorf("%s: the hint %q doesn't name the grant %q", name, e.Hint, e.Grant)
+				}
+			}
+			if err := policy.Check(policy.Effective(r.allows, r.allows, &r.allows), r.request); err != nil {
+				t.Errorf("what all three allow is refused: %v", err)
+			}
+		})
+	}
+}
+
+func TestEveryOperationNeedsAGrantButThoseOfCall(t *testing.T) {
+	for _, op := range abi.Ops() {
+		err := policy.Check(abi.Capabilities{}, policy.Request{Op: op})
+		if strings.HasPrefix(op, "call.") {
+			if err != nil {
+				t.Errorf("%s: %v", op, err)
+			}
+		} else if abi.CodeOf(err) != abi.CodePermissionDenied {
+			t.Errorf("%s without any grant: got %v, want permission_denied", op, err)
+		}
+	}
+}
+
+func TestKernelGrantsCoverEveryKernelOperation(t *testing.T) {
+	granted := kernel(time.Minute, "python")
+	for _, op := range []string{abi.OpKernelExecute, abi.OpKernelInterrupt, abi.OpKernelReset, abi.OpKernelStatus} {
+		if err := policy.Check(granted, policy.Request{Op: op}); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		if err := policy.Check(granted, policy.Request{Op: op, Language: "julia"}); abi.AsError(err) == nil || abi.AsError(err).Grant != "kernel.languages: julia" {
+			t.Errorf("%s of another language: %v", op, err)
+		}
+	}
+}
+
+func TestWhatNoGrantCouldAllowSaysWhy(t *testing.T) {
+	all := abi.Capabilities{Files: &abi.FilesScope{Upload: "write", Output: "write", Store: "write", Deploy: "write"}}
+	tests := []struct {
+		name    string
+		request policy.Request
+		code    abi.Code
+		message string
+	}{
+		{"writing to upload", policy.Request{Zone: "upload", Access: abi.AccessWrite}, abi.CodePermissionDenied, "the zone is read-only"},
+		{"adding to upload", policy.Request{Zone: "upload", Access: abi.AccessAppend}, abi.CodePermissionDenied, "the zone is read-only"},
+		{"changing store", policy.Request{Zone: "store", Access: abi.AccessWrite}, abi.CodePermissionDenied, "the zone is append-only"},
+		{"unknown zone", policy.Request{Zone: "etc", Access: abi.AccessRead}, abi.CodeNotFound, `no zone "etc"`},
+		{"no access", policy.Request{Zone: "output"}, abi.CodeInvalidArgument, "is not an access"},
+		{"unknown access", policy.Request{Zone: "output", Access: "rw"}, abi.CodeInvalidArgument, "is not an access"},
+		{"unknown operation", policy.Request{Op: "kernel.destroy"}, abi.CodeUnimplemented, "kernel.destroy"},
+		{"no operation", policy.Request{}, abi.CodeUnimplemented, "no operation"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := policy.Check(all, tt.request)
+			if abi.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.message) {
+				t.Fatalf("got %v, want %v: %s", err, tt.code, tt.message)
+			}
+			if e := abi.AsError(err); e.Grant != "" || e.Hint == "" && tt.code != abi.CodeInvalidArgument {
+				t.Errorf("grant %q, hint %q", e.Grant, e.Hint)
+			}
+		})
+	}
+}
+
+func TestEffectiveIsTheIntersection(t *testing.T) {
+	requested := abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"r", "python", "python"}, MaxTime: abi.Duration(10 * time.Minute)},
+		Files:  &abi.FilesScope{Upload: "read", Output: "write", Store: "append"},
+	}
+	granted := abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"python", "julia", "r"}},
+		Files:  &abi.FilesScope{Output: "read", Store: "append", Deploy: "write"},
+	}
+	profile := abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(time.Minute)},
+		Files:  &abi.FilesScope{Output: "write", Deploy: "write"},
+	}
+	want := abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"r", "python"}, MaxTime: abi.Duration(10 * time.Minute)},
+		Files:  &abi.FilesScope{Output: "read", Store: "append"},
+	}
+	if got := policy.Effective(requested, granted, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("without a profile: got %+v %+v", got.Kernel, got.Files)
+	}
+	want = abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(time.Minute)},
+		Files:  &abi.FilesScope{Output: "read"},
+	}
+	if got := policy.Effective(requested, granted, &profile); !reflect.DeepEqual(got, want) {
+		t.Errorf("with a profile: got %+v %+v", got.Kernel, got.Files)
+	}
+	none := policy.Effective(requested, abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"julia"}}, Files: &abi.FilesScope{Deploy: "write"},
+	}, nil)
+	if !reflect.DeepEqual(none, abi.Capabilities{}) {
+		t.Errorf("nothing in common: got %+v", none)
+	}
+	if got := policy.Effective(abi.Capabilities{Files: &abi.FilesScope{Upload: "write"}}, abi.Capabilities{Files: &abi.FilesScope{Upload: "write"}}, nil); got.Files.Upload != abi.AccessRead {
+		t.Errorf("beyond the zone's rule: got %q", got.Files.Upload)
+	}
+}
