@@ -1,0 +1,111 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+)
+
+// Describe returns the frame that the describe export answers with. It is for
+// hosts, sdktest among them; authors don't call it.
+func Describe() []byte {
+	d := abi.Description{ABI: abi.Version, Tools: make([]abi.Tool, len(tools))}
+	for i, t := range tools {
+		d.Tools[i] = t.Tool
+	}
+	frame, err := abi.EncodeFrame(d, nil)
+	if err != nil {
+		panic(err) // tool descriptions of more than 4 MiB
+	}
+	return frame
+}
+
+// Serve carries out one call as the call export does: it takes the frame of an
+// abi.CallRequest and returns that of an abi.CallResponse, whatever happens. It
+// is for hosts, sdktest among them; authors don't call it.
+func Serve(ctx context.Context, number uint32, frame []byte) []byte {
+	res, err := serve(ctx, number, frame)
+	resp := abi.CallResponse{Result: &res}
+	if err != nil {
+		resp = abi.CallResponse{Error: abi.AsError(err)}
+	}
+	b, err := abi.EncodeCallResponse(resp)
+	if err == nil {
+		return b
+	}
+	refusal := Errorf(abi.CodePluginFailed, "the tool's answer can't be written: %v", err)
+	if abi.CodeOf(err) == abi.CodeResourceExhausted {
+		refusal = Errorf(abi.CodeResourceExhausted, "the tool's answer is too large: %v", err).
+			WithHint("the plugin should write large results to a file and link it")
+	}
+	b, err = abi.EncodeCallResponse(abi.CallResponse{Error: refusal})
+	if err != nil {
+		panic(err) // unreachable: a short error of plain text
+	}
+	return b
+}
+
+func serve(ctx context.Context, number uint32, frame []byte) (Result, error) {
+	f, err := abi.DecodeFrame(frame)
+	if err != nil {
+		return Result{}, err
+	}
+	var req abi.CallRequest
+	if err := f.Decode(&req); err != nil {
+		return Result{}, err
+	}
+	if uint64(number) >= uint64(len(tools)) {
+		return Result{}, Errorf(abi.CodeNotFound, "there is no tool %d: the plugin has %d", number, len(tools))
+	}
+	t := tools[number]
+	if req.Tool != "" && req.Tool != t.Name {
+		return Result{}, Errorf(abi.CodeInvalidArgument, "tool %d is %q, not %q", number, t.Name, req.Tool).
+			WithHint("the manifest isn't this module's: build the plugin again")
+	}
+	if req.DeadlineMS > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.DeadlineMS)*time.Millisecond)
+		defer cancel()
+	}
+	res, err := guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call}, req)
+	if err == nil {
+		return res, nil
+	}
+	if typed, ok := errors.AsType[*abi.Error](err); ok {
+		return Result{}, typed
+	}
+	if over := contextError(ctx); over != nil && errors.Is(err, ctx.Err()) {
+		return Result{}, over
+	}
+	res = ResultOf(Text(err.Error()))
+	res.IsError = true
+	return res, nil
+}
+
+// guarded calls the tool and turns a panic into plugin_failed.
+func guarded(t tool, ctx Context, req abi.CallRequest) (res Result, err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "panic in tool %s: %v\n\n%s", t.Name, v, debug.Stack())
+		err = Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
+			WithHint("the plugin's stderr has the stack")
+	}()
+	return t.call(ctx, req.Arguments)
+}
+
+// bounded keeps the start of a text that nobody bounded.
+func bounded(text string) string {
+	const most = 500
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,111 @@
+package sdk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/sdk/internal/schema"
+)
+
+// A tool is what Tool registered: what describe tells, and how it is called.
+type tool struct {
+	abi.Tool
+	call func(Context, json.RawMessage) (Result, error)
+}
+
+// tools are in the order of their registration, which numbers them.
+var tools []tool
+
+var toolName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,61}$`)
+
+// An Option changes how a tool is described.
+type Option func(*abi.Tool)
+
+// ReadOnly tells agents that the tool changes nothing.
+func ReadOnly() Option { return func(t *abi.Tool) { t.ReadOnly = true } }
+
+// Tool registers a tool; call it from init. The name is without the plugin's
+// ("run", not "python_run"), the description is what an agent decides by. In is
+// a struct, whose fields and tags make the input schema; Out is a string, a
+// struct, or a Result. The package's documentation has the rules.
+//
+// It panics when the name, the description or a type can't be used. fn may be
+// called again before an earlier call has returned only in native tests: a
+// sandbox runs one call at a time.
+func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Out, error), opts ...Option) {
+	if !toolName.MatchString(name) {
+		panic(fmt.Sprintf("sdk: tool name is %q: use a lower-case letter and then letters, digits and underscores", name))
+	}
+	for _, t := range tools {
+		if t.Name == name {
+			panic(fmt.Sprintf("sdk: two tools are named %q", name))
+		}
+	}
+	if description == "" {
+		panic(fmt.Sprintf("sdk: tool %q has no description", name))
+	}
+	input, err := schema.Input(reflect.TypeFor[In]())
+	if err != nil {
+		panic(fmt.Sprintf("sdk: tool %q: arguments: %v", name, err))
+	}
+	output, result, err := resultOf[Out]()
+	if err != nil {
+		panic(fmt.Sprintf("sdk: tool %q: result: %v", name, err))
+	}
+	t := tool{
+		Tool: abi.Tool{Name: name, Description: description, InputSchema: input.JSON(), OutputSchema: output},
+		call: func(ctx Context, args json.RawMessage) (Result, error) {
+			var in In
+			if err := input.Decode(args, reflect.ValueOf(&in).Elem()); err != nil {
+				return Result{}, err
+			}
+			out, err := fn(ctx, in)
+			if err != nil {
+				return Result{}, err
+			}
+			return result(out)
+		},
+	}
+	for _, opt := range opts {
+		opt(&t.Tool)
+	}
+	tools = append(tools, t)
+}
+
+// resultOf returns the output schema of Out, nil where there is none, and the
+// function that makes a Result of an Out.
+func resultOf[Out any]() (json.RawMessage, func(Out) (Result, error), error) {
+	typ := reflect.TypeFor[Out]()
+	switch typ {
+	case reflect.TypeFor[Result]():
+		return nil, func(out Out) (Result, error) { return any(out).(Result), nil }, nil
+	case reflect.TypeFor[string]():
+		return nil, func(out Out) (Result, error) { return ResultOf(Text(any(out).(string))), nil }, nil
+	}
+	output, err := schema.Output(typ)
+	if err != nil {
+		return nil, nil, err
+	}
+	return output.JSON(), structured[Out], nil
+}
+
+func structured[Out any](out Out) (Result, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the text is for reading
+	if err := e.Encode(out); err != nil {
+		return Result{}, Errorf(abi.CodePluginFailed, "the result can't be written as JSON: %w", err)
+	}
+	raw := bytes.TrimSpace(b.Bytes())
+	if raw[0] != '{' {
+		return Result{}, errors.New("the result is null")
+	}
+	r := ResultOf(Text(string(raw)))
+	r.StructuredContent = raw
+	return r, nil
+}
