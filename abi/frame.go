@@ -56,8 +56,7 @@ func EncodeFrame(header any, body []byte) ([]byte, error) {
 	if total := b.Len() + len(body); total > MaxFrameBytes {
 		return nil, Errorf(CodeResourceExhausted, "frame has %d bytes, the bound is %d", total, MaxFrameBytes)
 	}
-	b.Write(body)
-	frame := b.Bytes()
+	frame := append(b.Bytes(), body...)
 	binary.LittleEndian.PutUint32(frame, uint32(n))
 	return frame, nil
 }
