@@ -29,7 +29,7 @@ type Record struct {
 
 // A Config says for whom a Call acts, and through what.
 type Config struct {
-	// Logger gets the plugin's log lines, under the name "plugin", and the
+	// Logger gets the plugin's log lines, under the name "log", and the
 	// private causes of internal errors. It carries the fields that tell this
 	// call from others. Nil is silent.
 	Logger hclog.Logger
@@ -86,7 +86,7 @@ func New(c Config) *Call {
 	return &Call{
 		config:  c,
 		log:     c.Logger,
-		plugin:  c.Logger.Named("plugin"),
+		plugin:  c.Logger.Named("log"),
 		tasks:   map[uint32]*task{},
 		changed: make(chan struct{}),
 	}

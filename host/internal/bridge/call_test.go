@@ -39,7 +39,7 @@ func TestLogLinesCarryTheirCallAndTheirFields(t *testing.T) {
 		dispatch(t.Context(), t, c, abi.OpCallLog, `{"level":"`+level+`","message":"read 12 rows","fields":{"file":"a.csv","rows":12,"ok":true,"list":[1,"x"],"none":null}}`)
 		line := next()
 		for k, want := range map[string]any{
-			"@level": level, "@message": "read 12 rows", "@module": "plugin", "session": "s-1", "call": "c-7",
+			"@level": level, "@message": "read 12 rows", "@module": "log", "session": "s-1", "call": "c-7",
 			"plugin.file": "a.csv", "plugin.rows": 12.0, "plugin.ok": true, "plugin.list": `[1,"x"]`, "plugin.none": "null",
 		} {
 			if line[k] != want {
