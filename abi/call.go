@@ -189,7 +189,8 @@ type Task struct {
 	Task uint32 `json:"task"`
 }
 
-// A WaitRequest waits for the first of some tasks to end.
+// A WaitRequest waits for the first of some tasks to end and fetches its
+// response, which can be fetched once.
 type WaitRequest struct {
 	Tasks     []uint32 `json:"tasks"`
 	TimeoutMS int64    `json:"timeout_ms,omitempty"` // zero is as long as the call may take

@@ -14,7 +14,7 @@ type KernelExecuteRequest struct {
 	Stream   string `json:"stream,omitempty"`   // "" or StreamAgent
 	// TimeoutMS bounds the run, its time in the queue not counted; when it is
 	// over the code is interrupted and what it printed is returned. Zero is
-	// the longest the grant allows.
+	// the longest the grant allows, and more than that is permission_denied.
 	TimeoutMS int64 `json:"timeout_ms,omitempty"`
 	Async
 }
@@ -146,6 +146,7 @@ type Event struct {
 	Seq      int64            `json:"seq"`
 	TS       string           `json:"ts"` // RFC 3339, with nanoseconds
 	Type     string           `json:"type"`
+	Call     string           `json:"call,omitempty"` // of started: the call's id
 	Output   *Output          `json:"output,omitempty"`
 	Progress *ProgressRequest `json:"progress,omitempty"`
 	Result   *Result          `json:"result,omitempty"`
