@@ -93,10 +93,12 @@ func with(v *workspace.FS, name string, flag int, do func(*workspace.File) error
 }
 
 func TestEveryOperationNeedsItsAccess(t *testing.T) {
+	t.Parallel()
 	for _, zone := range abi.Zones() {
 		for _, access := range []abi.Access{abi.AccessNone, abi.AccessRead, abi.AccessAppend, abi.AccessWrite} {
 			for _, op := range operations {
 				t.Run(zone+" "+string(access)+" "+op.name, func(t *testing.T) {
+					t.Parallel()
 					w, top := open(t, workspace.Config{})
 					plant(t, top, "ws/"+zone+"/old = abc\nws/"+zone+"/dir/")
 					before := picture(t, top)

@@ -82,6 +82,7 @@ func readAll(v *workspace.FS, name string, flag int) (string, error) {
 }
 
 func TestNothingReachesOutsideItsZone(t *testing.T) {
+	t.Parallel()
 	const outside = `
 		out/secret = canary
 		out/dir/secret = canary
@@ -124,6 +125,7 @@ func TestNothingReachesOutsideItsZone(t *testing.T) {
 	for name, test := range names {
 		for attempt, do := range attempts {
 			t.Run(name+", "+attempt, func(t *testing.T) {
+				t.Parallel()
 				w, top := open(t, workspace.Config{})
 				plant(t, top, outside+test.tree)
 				plant(t, top, "ws/output/own = own")
@@ -240,12 +242,13 @@ func TestPipesSocketsAndDevicesAreRefusedAtOnce(t *testing.T) {
 
 // A process swaps what a name stands for while views work with it.
 func TestASwappedPathNeverLeadsOutside(t *testing.T) {
+	t.Parallel()
 	w, top := open(t, workspace.Config{RemeasureAfter: 1})
 	plant(t, top, "out/secret = canary\nout/f = canary\nws/output/own = own")
 	before := picture(t, filepath.Join(top, "out"))
 	zone := w.Path("output")
 
-	const turns = 500
+	const turns = 300
 	var over atomic.Bool
 	var wg sync.WaitGroup
 	// Names d (a folder or a link to outside), f (a file, a link to outside or
@@ -300,6 +303,7 @@ func TestASwappedPathNeverLeadsOutside(t *testing.T) {
 // Under append access, a name that is swapped can't make a view change bytes
 // that are there.
 func TestASwappedPathIsNeverTruncatedUnderAppend(t *testing.T) {
+	t.Parallel()
 	w, top := open(t, workspace.Config{})
 	plant(t, top, "ws/store/keep = kept")
 	keep, name := filepath.Join(top, "ws/store/keep"), filepath.Join(top, "ws/store/f")
@@ -334,6 +338,7 @@ func TestASwappedPathIsNeverTruncatedUnderAppend(t *testing.T) {
 // A pipe that takes the place of a file or folder after it was looked at would
 // be waited for by who opens it without care.
 func TestAPipeSwappedInIsNeverWaitedFor(t *testing.T) {
+	t.Parallel()
 	w, top := open(t, workspace.Config{})
 	plant(t, top, "ws/store/pipe |\nws/store/file = own")
 	store, output := w.Path("store"), w.Path("output")
@@ -342,7 +347,7 @@ func TestAPipeSwappedInIsNeverWaitedFor(t *testing.T) {
 	wg.Go(func() {
 		defer over.Store(true)
 		temp, f, d := filepath.Join(output, "temp"), filepath.Join(output, "f"), filepath.Join(output, "d")
-		for range 5000 {
+		for range 2000 {
 			for _, from := range []string{"pipe", "file"} {
 				os.Link(filepath.Join(store, from), temp)
 				os.Rename(temp, f)

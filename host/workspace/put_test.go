@@ -244,6 +244,7 @@ func TestListGivesNameKindSizeAndTime(t *testing.T) {
 }
 
 func TestReadDirReadsInParts(t *testing.T) {
+	t.Parallel()
 	w, top := open(t, workspace.Config{})
 	for i := range 1300 {
 		plant(t, top, fmt.Sprintf("ws/output/.sallyport-put-%d = x\nws/output/f%d = x", i, i))
