@@ -2,7 +2,10 @@ package plugin_test
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -87,4 +90,57 @@ func TestPackRefusesWhatParseWould(t *testing.T) {
 func packs(wasm []byte, m abi.Manifest, files fs.FS) error {
 	_, err := plugin.Pack(wasm, m, files)
 	return err
+}
+
+func TestPackFileTakesToolsFromTheManifestOrTheModule(t *testing.T) {
+	dir := tree(t,
+		"probe.wasm", string(guest{}.wasm(t)),
+		"plugin.yaml", "name: probe\nversion: 1\nfiles: [SKILL.md]\n", "SKILL.md", "# Probe",
+		"full.json", `{"abi":1,"name":"probe","version":"1","tools":[{"name":"own","description":"d","inputSchema":{"type":"object"}}]}`,
+		"bare.json", `{"name":"probe","version":"1"}`,
+		"odd.json", `{"name":"probe","version":"1","tool":[]}`,
+		"cut.json", `{"name":`,
+	)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	never := func(context.Context, []byte) ([]byte, error) {
+		t.Error("the module was run, and its tools are known")
+		return nil, abi.Errorf(abi.CodeInternal, "never")
+	}
+	for _, tt := range []struct {
+		manifest, tool string
+		describe       plugin.Describe
+		files          bool
+	}{
+		{"plugin.yaml", "greet", greets, true},
+		{"full.json", "own", never, false},
+		{"bare.json", "greet", greets, false},
+	} {
+		out := in(tt.manifest + ".wasm")
+		made, err := plugin.PackFile(t.Context(), plugin.PackConfig{Module: in("probe.wasm"), Manifest: in(tt.manifest), Output: out, Describe: tt.describe})
+		if err != nil {
+			t.Errorf("%s: %v", tt.manifest, err)
+			continue
+		}
+		a, err := plugin.Read(out)
+		if err != nil || a.Digest != made.Digest || a.Manifest.Tools[0].Name != tt.tool || (a.Files != nil) != tt.files {
+			t.Errorf("%s: got %+v, %v", tt.manifest, a, err)
+		}
+	}
+	for manifest, want := range map[string]struct {
+		code    abi.Code
+		message string
+	}{
+		"odd.json":  {abi.CodeInvalidArgument, `odd.json: manifest: unknown field "tool"`},
+		"cut.json":  {abi.CodeInvalidArgument, "cut.json: manifest: "},
+		"none.json": {abi.CodeNotFound, "none.json: there is no such file"},
+		"none.yaml": {abi.CodeNotFound, "none.yaml: there is no such file"},
+	} {
+		_, err := plugin.PackFile(t.Context(), plugin.PackConfig{Module: in("probe.wasm"), Manifest: in(manifest), Output: in("out.wasm"), Describe: greets})
+		if abi.CodeOf(err) != want.code || !strings.Contains(err.Error(), want.message) {
+			t.Errorf("%s: got %v, want %v: %s", manifest, err, want.code, want.message)
+		}
+	}
+	if _, err := os.Stat(in("out.wasm")); err == nil {
+		t.Error("a file was written all the same")
+	}
 }

@@ -1,0 +1,49 @@
+package main_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport-dev/sallyport/host/hosttest"
+)
+
+// binDir is the folder of the sallyport command that the tests run.
+func binDir(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("sallyport")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(path)
+}
+
+// TestScripts runs the scripts of testdata, one behaviour each. In a script
+// $ROOT is the repository, and $HELLO, $FILES and $UNGRANTED are the files of
+// built plugins.
+func TestScripts(t *testing.T) {
+	vars := []string{
+		"ROOT=" + hosttest.Root(),
+		"HELLO=" + hosttest.Plugin(t, "testdata/plugins/hello"),
+		"UNGRANTED=" + hosttest.Plugin(t, "testdata/plugins/ungranted"),
+		"FILES=" + hosttest.Plugin(t, "plugins/files"),
+	}
+	// Scripts have a home of their own, and the go command its usual caches.
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOTOOLCHAIN"} {
+		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		vars = append(vars, name+"="+strings.TrimSpace(string(out)))
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, vars...)
+			return nil
+		},
+	})
+}
