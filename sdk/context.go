@@ -2,7 +2,9 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/sallyport-dev/sallyport/abi"
 )
@@ -105,11 +107,24 @@ func (c Context) Path(guest string) string { return nativePath(c, guest) }
 // *abi.Error such as permission_denied with the zone's rule, whose cause is
 // err. Where the host gave none it returns err itself, and nil for nil.
 //
-// There is one pending reason: call it at once, before any other file call and
-// any other function of the host's.
+// There is one pending reason, that of the last file call that failed: ask at
+// once, before any other. Functions that make several calls may end with
+// another than the one they report, as os.MkdirAll does; a reason that
+// contradicts err is then dropped.
 func (c Context) Reason(err error) error {
 	if err == nil {
 		return nil
 	}
-	return reason(c, err)
+	e, ok := errors.AsType[*abi.Error](reason(c, err))
+	if !ok || contradicts(e.Code, err) {
+		return err
+	}
+	return e
+}
+
+func contradicts(code abi.Code, err error) bool {
+	if errors.Is(err, fs.ErrPermission) {
+		return code != abi.CodePermissionDenied
+	}
+	return errors.Is(err, fs.ErrNotExist) && code == abi.CodePermissionDenied
 }

@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"reflect"
@@ -75,6 +76,42 @@ func TestReasonKeepsTheCauseAndOrdinaryErrors(t *testing.T) {
 		t.Errorf("a refused link failed with %v, caused by %v", err, pathErr)
 	}
 }
+
+func TestAReasonThatContradictsTheErrorIsDropped(t *testing.T) {
+	denied := sdk.Errorf(abi.CodePermissionDenied, "upload is read-only")
+	missing := sdk.Errorf(abi.CodeNotFound, "upload/a doesn't exist")
+	full := sdk.Errorf(abi.CodeResourceExhausted, "the disk is full")
+	tests := []struct {
+		err    error
+		reason *abi.Error
+		kept   bool
+	}{
+		{fs.ErrPermission, denied, true},
+		{fs.ErrPermission, missing, false},
+		{fs.ErrNotExist, missing, true},
+		{fs.ErrNotExist, denied, false},
+		{errors.New("no space left"), full, true},
+	}
+	for _, tt := range tests {
+		ctx := sdk.Context{Context: sdk.WithHost(t.Context(), reasoner{tt.reason})}
+		want := tt.err
+		if tt.kept {
+			want = tt.reason
+		}
+		if got := ctx.Reason(tt.err); got != want {
+			t.Errorf("for %v with %v the reason is %v", tt.err, tt.reason, got)
+		}
+	}
+}
+
+// A reasoner is a host with one reason for everything.
+type reasoner struct{ reason *abi.Error }
+
+func (r reasoner) Invoke(context.Context, string, []byte) ([]byte, error) { return nil, r.reason }
+
+func (r reasoner) Path(guest string) string { return guest }
+
+func (r reasoner) Reason(error) error { return r.reason }
 
 func TestAPathCannotLeaveTheWorkspace(t *testing.T) {
 	h := sdktest.New(t)

@@ -49,7 +49,13 @@ func newSandbox(t *testing.T, module []byte) *sandbox {
 	t.Helper()
 	s := &sandbox{t: t, stderr: &bytes.Buffer{}}
 	ctx := t.Context()
-	rt := wazero.NewRuntime(ctx)
+	// Compiling takes longer than all calls together, so it is kept.
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join("..", "build", "test", "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cache.Close(context.Background()) })
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
 	t.Cleanup(func() { rt.Close(context.Background()) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, rt)
 	modules := map[string]wazero.HostModuleBuilder{}
@@ -81,7 +87,6 @@ func newSandbox(t *testing.T, module []byte) *sandbox {
 	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions(abi.ExportInitialize).
 		WithStderr(s.stderr).WithFSConfig(files).WithSysNanotime().WithSysWalltime()
-	var err error
 	if s.mod, err = rt.InstantiateWithConfig(ctx, module, config); err != nil {
 		t.Fatal(err)
 	}

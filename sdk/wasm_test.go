@@ -3,6 +3,9 @@ package sdk_test
 import (
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +33,22 @@ func TestAPluginImportsOnlyTheCapabilitiesItUses(t *testing.T) {
 		if got := modules[abi.ModuleCall]; slices.Contains(got, "wait") || slices.Contains(got, "cancel") {
 			t.Errorf("%s has no tasks and imports %v", tt.dir, got)
 		}
+	}
+}
+
+func TestPluginsVetForTheSandbox(t *testing.T) {
+	args := []string{"vet", ".", "./kernel", "../plugins/..."}
+	sources, err := filepath.Glob("../testdata/plugins/*/main.go")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("there are no plugins for tests: %v", err)
+	}
+	for _, main := range append(sources, "testdata/kernelonly/main.go", "testdata/probe/main.go") {
+		args = append(args, "./"+filepath.ToSlash(filepath.Dir(main)))
+	}
+	vet := exec.CommandContext(t.Context(), "go", args...)
+	vet.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := vet.CombinedOutput(); err != nil {
+		t.Errorf("go vet: %v\n%s", err, text)
 	}
 }
 
