@@ -119,6 +119,12 @@ func TestATypedErrorRefusesTheCall(t *testing.T) {
 	}
 }
 
+func TestANilErrorOfAnyTypeIsNone(t *testing.T) {
+	if r := call(t, sdktest.New(t), "fail", args{"how": "none"}); r.IsError || texts(r) != "done" {
+		t.Errorf("result is %+v", r)
+	}
+}
+
 func TestAPanicIsPluginFailed(t *testing.T) {
 	h := sdktest.New(t)
 	e := refused(t, h, "fail", args{"how": "panic"}, abi.CodePluginFailed)
@@ -129,6 +135,7 @@ func TestAPanicIsPluginFailed(t *testing.T) {
 	if !strings.Contains(e.Message, "nil pointer") {
 		t.Errorf("error is %+v", e)
 	}
+	refused(t, h, "fail", args{"how": "unprintable"}, abi.CodePluginFailed)
 	call(t, h, "greet", args{"name": "Ada"}) // and the plugin lives on
 }
 

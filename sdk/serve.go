@@ -72,7 +72,22 @@ func serve(ctx context.Context, number uint32, frame []byte) (Result, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.DeadlineMS)*time.Millisecond)
 		defer cancel()
 	}
-	res, err := guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call}, req)
+	return guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call}, req)
+}
+
+// guarded calls the tool, and turns a panic into plugin_failed. Its error is an
+// *abi.Error.
+func guarded(t tool, ctx Context, req abi.CallRequest) (res Result, err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "panic in tool %s: %v\n\n%s", t.Name, v, debug.Stack())
+		res, err = Result{}, Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
+			WithHint("the plugin's stderr has the stack")
+	}()
+	res, err = t.call(ctx, req.Arguments)
 	if err == nil {
 		return res, nil
 	}
@@ -85,20 +100,6 @@ func serve(ctx context.Context, number uint32, frame []byte) (Result, error) {
 	res = ResultOf(Text(err.Error()))
 	res.IsError = true
 	return res, nil
-}
-
-// guarded calls the tool and turns a panic into plugin_failed.
-func guarded(t tool, ctx Context, req abi.CallRequest) (res Result, err error) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		fmt.Fprintf(os.Stderr, "panic in tool %s: %v\n\n%s", t.Name, v, debug.Stack())
-		err = Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
-			WithHint("the plugin's stderr has the stack")
-	}()
-	return t.call(ctx, req.Arguments)
 }
 
 // bounded keeps the start of a text that nobody bounded.

@@ -65,7 +65,7 @@ func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Ou
 				return Result{}, err
 			}
 			out, err := fn(ctx, in)
-			if err != nil {
+			if e, ok := err.(*abi.Error); err != nil && (!ok || e != nil) { // a nil *abi.Error is none
 				return Result{}, err
 			}
 			return result(out)

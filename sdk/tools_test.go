@@ -76,8 +76,11 @@ func init() {
 			inner, cancel := context.WithTimeout(ctx, 0)
 			defer cancel()
 			return "", inner.Err()
-		case "null":
-			return "", nil
+		case "unprintable":
+			return "", unprintable{}
+		case "none":
+			var e *abi.Error
+			return "done", e
 		}
 		return in.How, nil
 	})
@@ -185,3 +188,8 @@ func init() {
 		return strings.Join(said, "|"), sdk.Cancel(ctx, n)
 	})
 }
+
+// unprintable is an error whose text panics.
+type unprintable struct{}
+
+func (unprintable) Error() string { panic("no words") }
