@@ -48,7 +48,7 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 	}
 	asked := time.Duration(req.TimeoutMS) * time.Millisecond
 	if asked == 0 {
-		req.TimeoutMS = c.longest()
+		req.TimeoutMS = c.longest(ctx)
 	}
 	req.Language = language
 	digest := sha256.Sum256([]byte(req.Code))
@@ -83,13 +83,24 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 	return c.do(ctx, o)
 }
 
-// longest is the longest run the grant allows, in whole milliseconds; zero
-// where it leaves that to the kernel.
-func (c *Call) longest() int64 {
+// answerTime is kept of the call's time for interrupting code and writing down
+// what it printed.
+const answerTime = 3 * time.Second
+
+// longest is the longest run that the grant and the call's own time allow, in
+// whole milliseconds; zero where both leave that to the kernel.
+func (c *Call) longest(ctx context.Context) int64 {
+	var longest time.Duration
 	if k := c.config.Capabilities.Kernel; k != nil {
-		return int64((time.Duration(k.MaxTime) + time.Millisecond - 1) / time.Millisecond)
+		longest = time.Duration(k.MaxTime)
 	}
-	return 0
+	if end, ok := ctx.Deadline(); ok {
+		left := max(time.Until(end)-answerTime, time.Millisecond)
+		if longest == 0 || left < longest {
+			longest = left
+		}
+	}
+	return int64((longest + time.Millisecond - 1) / time.Millisecond)
 }
 
 // sink returns where a kernel's output goes as it comes, and what ends that.
