@@ -1,0 +1,217 @@
+package kernel
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
+)
+
+// Defaults of a Config.
+const (
+	DefaultLanguage       = "python"
+	DefaultMaxTime        = 5 * time.Minute
+	DefaultStartTimeout   = 30 * time.Second
+	DefaultInterruptGrace = 5 * time.Second
+	DefaultHeartbeat      = 30 * time.Second
+	DefaultMaxOutput      = 1 << 20
+	DefaultMaxBlobs       = 16 << 20
+	DefaultMaxQueue       = 32
+)
+
+// The most that fits an answer's frame, beside the rest of it.
+const (
+	mostOutput = 3 << 20
+	mostBlobs  = 48 << 20
+)
+
+// InterruptModes, as kernel specs name them.
+const (
+	InterruptSignal  InterruptMode = "signal"
+	InterruptMessage InterruptMode = "message"
+)
+
+// An InterruptMode says how a kernel wants to be interrupted.
+type InterruptMode string
+
+// connectionFile stands in Argv for the path of the connection file.
+const connectionFile = "{connection_file}"
+
+// Config configures a Kernel.
+type Config struct {
+	// Starter starts the kernel's processes. Required.
+	Starter *proc.Starter
+	// Dir is the kernel's private folder, absolute; it is made if it isn't
+	// there, and never removed. Processes work in Dir/work. Required.
+	Dir string
+	// Language is what the kernel runs; "" is DefaultLanguage.
+	Language string
+	// Python is the interpreter that has ipykernel: a path, or a name to look
+	// up in PATH; "" is python3. Its environment is left as it is.
+	Python string
+	// Argv is the kernel's command, with {connection_file} where its path
+	// goes; nil runs ipykernel with Python.
+	Argv []string
+	// InterruptMode is how the kernel is interrupted; "" is InterruptSignal.
+	InterruptMode InterruptMode
+	// Views are folders that the kernel sees; relative targets are inside its
+	// working directory.
+	Views []proc.View
+	// Env is added to the few variables a kernel gets, and replaces them.
+	Env map[string]string
+	// Limits bound each process; see there for what zero means.
+	Limits proc.Limits
+	// CacheDir keeps what all kernels can share: matplotlib's list of fonts,
+	// which takes it seconds to make. Kernels get copies. "" is Dir/cache.
+	CacheDir string
+	// MaxTime bounds one execution; zero is DefaultMaxTime.
+	MaxTime time.Duration
+	// StartTimeout bounds the start of a process; zero is DefaultStartTimeout.
+	StartTimeout time.Duration
+	// InterruptGrace is how long an interrupted execution may take to end,
+	// before its process is killed; zero is DefaultInterruptGrace.
+	InterruptGrace time.Duration
+	// Heartbeat is how long a process may fail to answer its heartbeat before
+	// it counts as dead; zero is DefaultHeartbeat.
+	Heartbeat time.Duration
+	// MaxOutput bounds the text of one execution's outputs, in bytes of JSON;
+	// zero is DefaultMaxOutput, and the most is 3 MiB.
+	MaxOutput int64
+	// MaxBlobs bounds the binary data of one execution's outputs, in bytes;
+	// zero is DefaultMaxBlobs, and the most is 48 MiB.
+	MaxBlobs int64
+	// MaxQueue is how many executions may wait for their turn; zero is
+	// DefaultMaxQueue.
+	MaxQueue int
+	// Logger gets starts, ends and faults; nil logs nothing.
+	Logger hclog.Logger
+}
+
+// complete says what is wrong with c, and fills in the defaults.
+func (c *Config) complete() error {
+	invalid := func(format string, args ...any) error {
+		return abi.Errorf(abi.CodeInvalidArgument, "kernel: "+format, args...)
+	}
+	if c.Starter == nil {
+		return invalid("there is no starter")
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return invalid("the folder is not absolute: %q", c.Dir)
+	}
+	if c.CacheDir != "" && !filepath.IsAbs(c.CacheDir) {
+		return invalid("the cache folder is not absolute: %q", c.CacheDir)
+	}
+	if c.MaxTime < 0 || c.StartTimeout < 0 || c.InterruptGrace < 0 || c.Heartbeat < 0 {
+		return invalid("a time is negative")
+	}
+	if c.MaxOutput < 0 || c.MaxOutput > mostOutput {
+		return invalid("the bound of the output is %d bytes: use 1 to %d", c.MaxOutput, mostOutput)
+	}
+	if c.MaxBlobs < 0 || c.MaxBlobs > mostBlobs {
+		return invalid("the bound of the binary output is %d bytes: use 1 to %d", c.MaxBlobs, mostBlobs)
+	}
+	if c.MaxQueue < 0 {
+		return invalid("the queue's length is negative")
+	}
+	switch c.InterruptMode {
+	case "":
+		c.InterruptMode = InterruptSignal
+	case InterruptSignal, InterruptMessage:
+	default:
+		return invalid("the interrupt mode is %q: use signal or message", c.InterruptMode)
+	}
+	if c.Argv != nil && !strings.Contains(strings.Join(c.Argv, "\n"), connectionFile) {
+		return invalid("the command has no %s: %q", connectionFile, c.Argv)
+	}
+	setDefault(&c.Language, DefaultLanguage)
+	setDefault(&c.CacheDir, filepath.Join(c.Dir, "cache"))
+	setDefault(&c.MaxTime, DefaultMaxTime)
+	setDefault(&c.StartTimeout, DefaultStartTimeout)
+	setDefault(&c.InterruptGrace, DefaultInterruptGrace)
+	setDefault(&c.Heartbeat, DefaultHeartbeat)
+	setDefault(&c.MaxOutput, DefaultMaxOutput)
+	setDefault(&c.MaxBlobs, DefaultMaxBlobs)
+	setDefault(&c.MaxQueue, DefaultMaxQueue)
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// command returns the program and its arguments.
+func (c *Config) command(connection string) (path string, args []string, err error) {
+	if c.Argv == nil {
+		path, err = lookPython(c.Python)
+		return path, []string{"-m", "ipykernel_launcher", "-f", connection}, err
+	}
+	for _, arg := range c.Argv[1:] {
+		args = append(args, strings.ReplaceAll(arg, connectionFile, connection))
+	}
+	path, err = look(c.Argv[0])
+	return path, args, err
+}
+
+// setupHint says how to get what kernels need.
+const setupHint = "run make setup, or pip install 'ipykernel>=7.2' and name that Python"
+
+// lookPython returns the absolute path of an interpreter, "" being python3. It
+// follows no link: an environment is known by the link's place.
+func lookPython(python string) (string, error) {
+	if python == "" {
+		python = "python3"
+	}
+	path, err := look(python)
+	if err != nil {
+		return "", abi.Errorf(abi.CodeUnavailable, "there is no Python %s: %w", python, err).WithHint(setupHint)
+	}
+	return path, nil
+}
+
+func look(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", abi.Errorf(abi.CodeUnavailable, "there is no program %s: %w", name, err)
+	}
+	return filepath.Abs(path)
+}
+
+// environ returns the whole environment of a process: what a kernel needs to
+// find its programs and its private folders, and nothing of the host's.
+func (c *Config) environ(program, runtime string) map[string]string {
+	env := map[string]string{
+		"PATH":                filepath.Dir(program) + string(os.PathListSeparator) + "/usr/local/bin:/usr/bin:/bin",
+		"HOME":                filepath.Join(c.Dir, "home"),
+		"TMPDIR":              filepath.Join(c.Dir, "tmp"),
+		"LANG":                "C.UTF-8",
+		"IPYTHONDIR":          filepath.Join(c.Dir, "ipython"),
+		"MPLCONFIGDIR":        filepath.Join(c.Dir, "matplotlib"),
+		"JUPYTER_RUNTIME_DIR": runtime,
+		// Else the debugger that ipykernel loads warns on stderr.
+		"PYDEVD_DISABLE_FILE_VALIDATION": "1",
+	}
+	// Numeric libraries start a thread for each processor they see, which is
+	// more than a kernel may use when its share is bounded.
+	if share := c.Limits.CPUShare; share > 0 {
+		threads := strconv.Itoa(max(1, int(share+0.5)))
+		for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS"} {
+			env[name] = threads
+		}
+	}
+	maps.Copy(env, c.Env)
+	return env
+}
