@@ -1,0 +1,165 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/plugin"
+	"github.com/sallyport-dev/sallyport/host/policy"
+)
+
+// An Approval is a policy entry that an operator is about to make.
+type Approval struct {
+	Entry   policy.Entry
+	Changes []string // against the approved version, in words; nil for a first approval
+
+	file string
+}
+
+// Prepare makes the Approval of a plugin: a grant of what it asks for less
+// what without names ("kernel", "files", "files.store"). Limits and settings
+// of an earlier entry are kept. Nothing is written.
+func Prepare(policyFile string, a *plugin.Artifact, without []string) (*Approval, error) {
+	pol, err := readPolicy(policyFile)
+	if err != nil {
+		return nil, err
+	}
+	grant := policy.Effective(a.Manifest.Capabilities, a.Manifest.Capabilities, nil) // a copy
+	for _, name := range without {
+		if err := takeAway(&grant, name); err != nil {
+			return nil, err
+		}
+	}
+	ap := &Approval{file: policyFile, Entry: policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: grant}}
+	if old, ok := pol.Lookup(a.Manifest.Name); ok {
+		ap.Entry.Limits, ap.Entry.Config = old.Limits, old.Config
+		if ap.Changes = plugin.Diff(abi.Manifest{Capabilities: old.Grant}, abi.Manifest{Capabilities: grant}); len(ap.Changes) == 0 {
+			ap.Changes = []string{"the grant stays as it was"}
+		}
+	}
+	return ap, nil
+}
+
+// takeAway removes a capability or a zone from a grant.
+func takeAway(grant *abi.Capabilities, name string) error {
+	capability, zone, isZone := strings.Cut(name, ".")
+	switch {
+	case name == "kernel" && grant.Kernel != nil:
+		grant.Kernel = nil
+		return nil
+	case name == "files" && grant.Files != nil:
+		grant.Files = nil
+		return nil
+	case capability == "files" && isZone && grant.Files != nil && grant.Files.Zone(zone) != nil:
+		*grant.Files.Zone(zone) = abi.AccessNone
+		return nil
+	}
+	return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among what the plugin asks for", name).
+		WithHint("use kernel, files, or a zone such as files.store; sallyport plugin inspect shows what it asks for")
+}
+
+// Write puts the entry into the policy file, in one step. What others wrote
+// there since Prepare is kept, save in this plugin's entry.
+func (ap *Approval) Write() error {
+	pol, err := readPolicy(ap.file)
+	if err != nil {
+		return err
+	}
+	pol.Allow(ap.Entry)
+	b, err := pol.Encode()
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(ap.file), ".policy-*")
+	if err != nil {
+		return abi.Errorf(abi.CodeUnavailable, "the policy can't be written: %w", err).WithHint("name another file with --policy")
+	}
+	_, err = tmp.Write(b)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), ap.file)
+	}
+	if err != nil {
+		return errors.Join(abi.Errorf(abi.CodeUnavailable, "the policy %s can't be written: %w", ap.file, err), os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// Verdict says in words what the policy says of a plugin.
+func Verdict(policyFile string, a *plugin.Artifact) (string, error) {
+	pol, err := readPolicy(policyFile)
+	if err != nil {
+		return "", err
+	}
+	_, state := verdict(pol, a)
+	return state, nil
+}
+
+// States of a Listed plugin.
+const (
+	ListedAllowed = "allowed"
+	ListedRefused = "not allowed"
+	ListedChanged = "changed"
+	ListedAbsent  = "absent" // in the policy, and no file has that name
+	ListedBad     = "not a plugin"
+)
+
+func verdict(pol *policy.Policy, a *plugin.Artifact) (state, words string) {
+	if _, err := pol.Admit(a.Manifest.Name, a.Digest, a.Path); err == nil {
+		return ListedAllowed, "allowed"
+	} else if _, known := pol.Lookup(a.Manifest.Name); known {
+		return ListedChanged, abi.AsError(err).Message
+	}
+	return ListedRefused, "not on the whitelist; allow it with: sallyport plugin allow " + a.Path
+}
+
+// A Listed is a plugin file, or a policy entry without one.
+type Listed struct {
+	State   string `json:"state"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+	Detail  string `json:"detail"` // the file, or what is wrong
+}
+
+// List joins the files of a plugin directory with a policy.
+func List(pluginDir, policyFile string) ([]Listed, error) {
+	pol, err := readPolicy(policyFile)
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(pluginDir, "*.wasm"))
+	if err != nil {
+		return nil, err
+	}
+	list := []Listed{}
+	for _, file := range files {
+		a, err := plugin.Read(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			list = append(list, Listed{State: ListedBad, Name: strings.TrimSuffix(filepath.Base(file), ".wasm"), Detail: abi.AsError(err).Message})
+			continue
+		}
+		l := Listed{Name: a.Manifest.Name, Version: a.Manifest.Version, Digest: a.Digest, Detail: file}
+		var words string
+		if l.State, words = verdict(pol, a); l.State == ListedChanged {
+			l.Detail = words
+		}
+		list = append(list, l)
+	}
+	for _, e := range pol.Plugins {
+		if !slices.ContainsFunc(list, func(l Listed) bool { return l.Name == e.Name }) {
+			list = append(list, Listed{State: ListedAbsent, Name: e.Name, Digest: e.Digest, Detail: fmt.Sprintf("%s allows it, and %s doesn't have it", policyFile, pluginDir)})
+		}
+	}
+	slices.SortFunc(list, func(a, b Listed) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}

@@ -1,0 +1,239 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/audit"
+	"github.com/sallyport-dev/sallyport/host/internal/bridge"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
+	"github.com/sallyport-dev/sallyport/host/session"
+)
+
+// A ToolCall asks for one tool to be run.
+type ToolCall struct {
+	Session   *session.Session
+	Tool      string          // the full name: python_run
+	Arguments json.RawMessage // a JSON object; nil is the empty one
+	Principal string          // who asks, for the audit
+	Request   string          // the request's id, for logs and the audit
+	// Emit gets the events while the call runs, in order, from one goroutine
+	// at a time; the result is not among them. Nil is nobody.
+	Emit func(abi.Event)
+}
+
+// Usage is what a call took, in the result's _meta under MetaUsage.
+type Usage struct {
+	Call        string `json:"call"`
+	WallMS      int64  `json:"wall_ms"`
+	MemoryBytes int64  `json:"memory_bytes"` // the plugin's linear memory at its end
+}
+
+// MetaUsage is the _meta key of a result's Usage.
+const MetaUsage = "sallyport/usage"
+
+// Call runs a tool and returns its result. It ends with ctx, with the session,
+// when the plugin is revoked, or at the plugin's deadline. Errors are
+// *abi.Error; a tool that did its work and failed at it is a result with
+// IsError instead.
+func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
+	p, tool, err := h.catalog.find(ctx, c.Tool)
+	if err != nil {
+		h.refused(c, err)
+		return nil, err
+	}
+	if len(c.Arguments) == 0 {
+		c.Arguments = json.RawMessage("{}")
+	}
+	short := p.artifact.Manifest.Tools[tool].Name
+	if err := p.artifact.Validate(short, c.Arguments); err != nil {
+		return nil, err
+	}
+	ctx, leave, err := c.Session.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(p.ctx, func() { cancel(context.Cause(p.ctx)) })()
+	ctx, stop := context.WithTimeout(ctx, time.Duration(p.limits.Deadline))
+	defer stop()
+
+	run := &run{host: h, plugin: p, ToolCall: c, id: "c-" + strings.ToLower(rand.Text()[:16]), emit: newEmitter(c.Emit)}
+	if err := run.audit(audit.KindCallStart, nil); err != nil {
+		return nil, err
+	}
+	log := h.log.With("request", c.Request, "session", c.Session.ID, "call", run.id, "tool", c.Tool)
+	log.Debug("call started")
+	started := time.Now()
+	run.emit(abi.Event{Type: abi.EventStarted, Call: run.id})
+	result, err := run.do(ctx, tool, short)
+	if err != nil && ctx.Err() != nil {
+		err = endedBy(ctx, p.limits, err)
+	}
+	if auditErr := run.audit(audit.KindCallEnd, err); auditErr != nil {
+		err = errors.Join(auditErr, err)
+	}
+	if err != nil {
+		log.Info("call failed", "ms", time.Since(started).Milliseconds(), "code", abi.CodeOf(err), "error", err)
+		return nil, err
+	}
+	log.Info("call ended", "ms", time.Since(started).Milliseconds(), "is_error", result.IsError)
+	return result, nil
+}
+
+// refused audits a call that the whitelist stopped. Unknown tools are the
+// agent's slip and not audited.
+func (h *Host) refused(c ToolCall, err error) {
+	if abi.CodeOf(err) == abi.CodeNotFound {
+		return
+	}
+	e := audit.Entry{
+		Kind: audit.KindPluginRefuse, Principal: c.Principal, Request: c.Request, Session: c.Session.ID,
+		Tool: c.Tool, Code: abi.CodeOf(err).String(), Message: abi.AsError(err).Message,
+	}
+	if err := h.audit.Append(e); err != nil {
+		h.log.Error("a refusal could not be audited", "tool", c.Tool, "error", err)
+	}
+}
+
+// A run is one call under way.
+type run struct {
+	ToolCall
+	host   *Host
+	plugin *loaded
+	id     string
+	emit   func(abi.Event)
+}
+
+func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, error) {
+	deadline, _ := ctx.Deadline()
+	request, err := abi.EncodeFrame(abi.CallRequest{
+		Tool: short, Session: r.Session.ID, Call: r.id, Arguments: r.Arguments,
+		DeadlineMS: time.Until(deadline).Milliseconds(),
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	mounts, unmount, err := r.mounts()
+	if err != nil {
+		return nil, err
+	}
+	defer unmount()
+	log := r.host.log.With("plugin", r.plugin.name(), "request", r.Request, "session", r.Session.ID, "call", r.id)
+	b := bridge.New(bridge.Config{
+		Logger:       log,
+		Capabilities: r.plugin.effective,
+		Config:       r.plugin.entry.Config,
+		Kernel:       kernels{r},
+		Audit:        r.auditOp,
+		Emit:         r.emit,
+	})
+	answer, err := r.plugin.code.Call(ctx, engine.Call{
+		Tool: uint32(tool), Request: request, Mounts: mounts, Dispatch: b.Dispatch,
+	})
+	b.Close()
+	if answer.Stderr != "" {
+		log.Warn("plugin wrote to stderr", "stderr", answer.Stderr)
+	}
+	if err != nil {
+		return nil, withStderr(err, answer.Stderr)
+	}
+	response, err := abi.DecodeCallResponse(answer.Response)
+	if err != nil {
+		return nil, abi.Errorf(abi.CodePluginFailed, "plugin %s answered garbage: %w", r.plugin.name(), err).
+			WithHint("the plugin's author has to mend this")
+	}
+	if response.Error != nil {
+		return nil, response.Error
+	}
+	return r.withUsage(response.Result, answer)
+}
+
+// maxStderr is how much of a failed plugin's stderr the error tells, in bytes.
+const maxStderr = 2000
+
+// withStderr adds what a plugin printed before it failed, the end of it: that
+// is where a trap is explained.
+func withStderr(err error, stderr string) error {
+	stderr = strings.TrimSpace(stderr)
+	if abi.CodeOf(err) != abi.CodePluginFailed || stderr == "" {
+		return err
+	}
+	e := *abi.AsError(err)
+	said := strings.ToValidUTF8(stderr[max(0, len(stderr)-maxStderr):], "")
+	e.Hint = strings.TrimSpace(e.Hint + "\nthe plugin printed: " + said)
+	return &e
+}
+
+func (r *run) withUsage(result *abi.Result, answer engine.Answer) (*abi.Result, error) {
+	usage, err := json.Marshal(Usage{Call: r.id, WallMS: answer.Wall.Milliseconds(), MemoryBytes: answer.MemoryBytes})
+	if err != nil {
+		return nil, err
+	}
+	if result.Meta == nil {
+		result.Meta = map[string]json.RawMessage{}
+	}
+	result.Meta[MetaUsage] = usage
+	return result, nil
+}
+
+// endedBy says why a call whose context is over ended: the session's or the
+// plugin's end, the deadline, or a caller who went away.
+func endedBy(ctx context.Context, limits abi.Limits, err error) error {
+	if e, ok := errors.AsType[*abi.Error](context.Cause(ctx)); ok {
+		own := *e // the cause is shared by every call that it ends
+		return own.WithCause(err)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return abi.Errorf(abi.CodeDeadlineExceeded, "the call took longer than its limit of %v", limits.Deadline).
+			WithHint("do less in one call, or have the operator raise limits.deadline for the plugin in the policy").
+			WithCause(err)
+	}
+	return abi.Errorf(abi.CodeCanceled, "the caller went away").WithCause(err)
+}
+
+// entry is the audit entry of this call with its kind.
+func (r *run) entry(kind string, err error) audit.Entry {
+	e := audit.Entry{
+		Kind: kind, Principal: r.Principal, Request: r.Request, Session: r.Session.ID, Call: r.id,
+		Plugin: r.plugin.name(), Digest: r.plugin.artifact.Digest, Tool: r.Tool,
+	}
+	if err != nil {
+		e.Code, e.Message = abi.CodeOf(err).String(), abi.AsError(err).Message
+	}
+	return e
+}
+
+func (r *run) audit(kind string, err error) error { return r.append(r.entry(kind, err)) }
+
+func (r *run) auditOp(rec bridge.Record) error {
+	kind := audit.KindOpIntent
+	if rec.Phase == bridge.PhaseOutcome {
+		kind = audit.KindOpOutcome
+	}
+	e := r.entry(kind, rec.Err)
+	e.Op, e.Detail = rec.Op, rec.Detail
+	return r.append(e)
+}
+
+// auditFile records an attempt to change a zone.
+func (r *run) auditFile(op, path string, err error) error {
+	e := r.entry(audit.KindFile, err)
+	e.Op, e.Detail = "files."+op, map[string]string{"path": path}
+	return r.append(e)
+}
+
+func (r *run) append(e audit.Entry) error {
+	if err := r.host.audit.Append(e); err != nil {
+		return abi.Errorf(abi.CodeUnavailable, "the audit log can't be written, so nothing is done: %w", err).
+			WithHint("the operator has to mend the data directory: is its disk full?")
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package host
+
+import (
+	"context"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+)
+
+// kernels is what the bridge calls a kernel capability: those of the call's
+// session and plugin.
+type kernels struct{ *run }
+
+func (k kernels) Execute(ctx context.Context, req abi.KernelExecuteRequest, sink func(abi.Output)) (abi.KernelExecuteResponse, error) {
+	kern, err := k.Session.Kernel(k.plugin.name(), req.Language, k.plugin.effective.Files)
+	if err != nil {
+		return abi.KernelExecuteResponse{}, err
+	}
+	// The code may have written to the zones without the workspace's knowing.
+	defer k.Session.Workspace().Changed()
+	return kern.Execute(ctx, req, sink)
+}
+
+func (k kernels) Interrupt(ctx context.Context, language string) error {
+	return k.ifRunning(language, func(kern *kernel.Kernel) error { return kern.Interrupt(ctx) })
+}
+
+func (k kernels) Reset(ctx context.Context, language string) error {
+	return k.ifRunning(language, func(kern *kernel.Kernel) error { return kern.Reset(ctx) })
+}
+
+// ifRunning does nothing where no kernel was started: there is nothing to
+// interrupt or to reset.
+func (k kernels) ifRunning(language string, do func(*kernel.Kernel) error) error {
+	if kern := k.Session.Running(k.plugin.name(), language); kern != nil {
+		return do(kern)
+	}
+	return nil
+}
+
+func (k kernels) Status(language string) abi.KernelStatusResponse {
+	if kern := k.Session.Running(k.plugin.name(), language); kern != nil {
+		return kern.Status()
+	}
+	return abi.KernelStatusResponse{State: abi.KernelNone, Language: language}
+}

@@ -1,0 +1,350 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/audit"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
+	"github.com/sallyport-dev/sallyport/host/plugin"
+	"github.com/sallyport-dev/sallyport/host/policy"
+)
+
+// States of a plugin in the catalog.
+const (
+	PluginLoaded  = "loaded"  // on the whitelist; its tools can be called
+	PluginRefused = "refused" // not on the whitelist, changed, or not a plugin
+)
+
+// A PluginStatus is one file of the plugin directory and what became of it.
+type PluginStatus struct {
+	Name        string            `json:"name"`
+	Version     string            `json:"version,omitempty"`
+	Description string            `json:"description,omitempty"`
+	File        string            `json:"file"`
+	Digest      string            `json:"digest,omitempty"`
+	State       string            `json:"state"`
+	Error       *abi.Error        `json:"error,omitempty"` // why it was refused
+	Tools       []string          `json:"tools,omitempty"`
+	Requested   *abi.Capabilities `json:"requested,omitempty"`
+	Effective   *abi.Capabilities `json:"effective,omitempty"`
+	Limits      *abi.Limits       `json:"limits,omitempty"`
+}
+
+// A loaded plugin has passed the whitelist. It is immutable; a change of its
+// file or its grant makes another and revokes this one.
+type loaded struct {
+	artifact  *plugin.Artifact
+	entry     policy.Entry
+	effective abi.Capabilities
+	limits    abi.Limits
+	code      *engine.Plugin
+
+	ctx    context.Context // ends when the plugin is revoked
+	revoke context.CancelCauseFunc
+}
+
+func (l *loaded) name() string { return l.artifact.Manifest.Name }
+
+// A catalog holds the plugins of a folder under a policy file, and keeps up
+// with both. It is safe for concurrent use.
+type catalog struct {
+	dir, policyFile string
+	engine          *engine.Engine
+	defaults        abi.Limits
+	log             hclog.Logger
+	audit           func(audit.Entry) error
+	revoked         func(*loaded) // called after a loaded plugin was replaced or removed
+
+	mu       sync.Mutex
+	stamp    string // of the policy file and the folder's files
+	files    map[string]cachedFile
+	byName   map[string]*loaded
+	statuses []PluginStatus
+}
+
+// A cachedFile spares reading and hashing a file that hasn't changed.
+type cachedFile struct {
+	stamp    string
+	artifact *plugin.Artifact
+	err      error
+}
+
+// stampOf changes whenever the file may have.
+func stampOf(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return path + " absent"
+	}
+	return fmt.Sprintf("%s %d %d %v", path, info.Size(), info.ModTime().UnixNano(), inode(info))
+}
+
+func (c *catalog) stampAll() (string, []string, error) {
+	var paths []string
+	entries, err := os.ReadDir(c.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("plugin directory: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString(stampOf(c.policyFile))
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".wasm" {
+			continue
+		}
+		path := filepath.Join(c.dir, e.Name())
+		paths = append(paths, path)
+		b.WriteString("\n" + stampOf(path))
+	}
+	return b.String(), paths, nil
+}
+
+// refresh brings the catalog up to date with the folder and the policy. A
+// policy that can't be read leaves nothing admitted: default deny.
+func (c *catalog) refresh(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamp, paths, err := c.stampAll()
+	if err != nil {
+		return err
+	}
+	if stamp == c.stamp {
+		return nil
+	}
+	pol, err := readPolicy(c.policyFile)
+	if err != nil {
+		// The stamp stays unset, so that the error is met again and the
+		// plugins come back as soon as the file is mended.
+		c.replace(nil, nil, nil, "")
+		return err
+	}
+	var (
+		files    = map[string]cachedFile{}
+		byName   = map[string]*loaded{}
+		statuses []PluginStatus
+	)
+	for _, path := range paths {
+		cached, ok := c.files[path]
+		if s := stampOf(path); !ok || cached.stamp != s {
+			cached = cachedFile{stamp: s}
+			cached.artifact, cached.err = plugin.Read(path)
+		}
+		files[path] = cached
+		status, l := c.admit(ctx, path, cached, pol, byName)
+		statuses = append(statuses, status)
+		if l != nil {
+			byName[l.name()] = l
+		}
+	}
+	c.replace(files, byName, statuses, stamp)
+	return nil
+}
+
+// admit decides on one file. It returns the plugin that is loaded already when
+// nothing about it changed.
+func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *policy.Policy, taken map[string]*loaded) (PluginStatus, *loaded) {
+	status := PluginStatus{
+		Name: strings.TrimSuffix(filepath.Base(path), ".wasm"), File: path, State: PluginRefused,
+	}
+	if f.err != nil {
+		status.Error = abi.AsError(f.err)
+		return status, nil
+	}
+	m := f.artifact.Manifest
+	status.Name, status.Version, status.Description = m.Name, m.Version, m.Description
+	status.Digest = f.artifact.Digest
+	status.Requested = &m.Capabilities
+	for _, t := range m.Tools {
+		status.Tools = append(status.Tools, abi.FullName(m.Name, t.Name))
+	}
+	refuse := func(err error) (PluginStatus, *loaded) {
+		status.Error = abi.AsError(err)
+		return status, nil
+	}
+	if other := taken[m.Name]; other != nil {
+		return refuse(abi.Errorf(abi.CodeAlreadyExists, "plugin %s is already loaded from %s", m.Name, other.artifact.Path).
+			WithHint("remove one of the two files"))
+	}
+	entry, err := pol.Admit(m.Name, f.artifact.Digest, path)
+	if err != nil {
+		return refuse(c.withPolicy(err))
+	}
+	l := &loaded{
+		artifact:  f.artifact,
+		entry:     entry,
+		effective: policy.Effective(m.Capabilities, entry.Grant, nil),
+		limits:    mergeLimits(m.Limits, entry.Limits, c.defaults),
+	}
+	if old := c.byName[m.Name]; old != nil && old.artifact.Digest == f.artifact.Digest && reflect.DeepEqual(old.entry, entry) {
+		l = old
+	} else {
+		l.code, err = c.engine.Compile(ctx, f.artifact.Wasm, engine.Options{
+			Modules: f.artifact.Modules(), MemoryMiB: l.limits.MemoryMiB,
+		})
+		if err != nil {
+			return refuse(err)
+		}
+		l.ctx, l.revoke = context.WithCancelCause(context.Background())
+	}
+	status.State = PluginLoaded
+	status.Effective, status.Limits = &l.effective, &l.limits
+	return status, l
+}
+
+// withPolicy completes the command in a refusal's hint, which ends with it,
+// where the policy isn't the file that the command takes by itself.
+func (c *catalog) withPolicy(err error) error {
+	e := *abi.AsError(err)
+	if c.policyFile != "policy.yaml" && strings.HasSuffix(e.Hint, ".wasm") {
+		e.Hint += " --policy " + c.policyFile
+	}
+	return &e
+}
+
+// replace takes the new state, audits what changed and revokes what is gone.
+func (c *catalog) replace(files map[string]cachedFile, byName map[string]*loaded, statuses []PluginStatus, stamp string) {
+	old, oldStatuses := c.byName, c.statuses
+	c.files, c.byName, c.statuses, c.stamp = files, byName, statuses, stamp
+	for _, s := range statuses {
+		if i := slices.IndexFunc(oldStatuses, func(o PluginStatus) bool { return o.File == s.File }); i >= 0 && reflect.DeepEqual(oldStatuses[i], s) {
+			continue
+		}
+		e := audit.Entry{Kind: audit.KindPluginAdmit, Plugin: s.Name, Digest: s.Digest, Detail: map[string]string{"file": s.File}}
+		if s.Error != nil {
+			e.Kind, e.Code, e.Message = audit.KindPluginRefuse, s.Error.Code.String(), s.Error.Message
+		}
+		if err := c.audit(e); err != nil {
+			// A call audits its own start, so nothing unaudited runs.
+			c.log.Error("a change of the catalog could not be audited", "plugin", s.Name, "error", err)
+		}
+	}
+	for name, l := range old {
+		if byName[name] != l {
+			l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked or replaced while it ran", name))
+			c.revoked(l)
+		}
+	}
+}
+
+// find returns the plugin of a tool, after a look at whether its file or the
+// policy changed. The error says what to do: the tool is unknown, or its
+// plugin was refused and why.
+func (c *catalog) find(ctx context.Context, tool string) (*loaded, int, error) {
+	if err := c.refresh(ctx); err != nil {
+		return nil, 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pluginName, short := abi.SplitName(tool)
+	if l := c.byName[pluginName]; l != nil {
+		for i, t := range l.artifact.Manifest.Tools {
+			if t.Name == short {
+				return l, i, nil
+			}
+		}
+	}
+	for _, s := range c.statuses {
+		if s.State == PluginRefused && s.Name == pluginName {
+			return nil, 0, s.Error
+		}
+	}
+	return nil, 0, abi.Errorf(abi.CodeNotFound, "there is no tool %q", tool).
+		WithHint("GET /v1/tools lists those there are")
+}
+
+// list returns the loaded plugins by name, and the status of every file.
+func (c *catalog) list(ctx context.Context) ([]*loaded, []PluginStatus, error) {
+	if err := c.refresh(ctx); err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	plugins := make([]*loaded, 0, len(c.byName))
+	for _, l := range c.byName {
+		plugins = append(plugins, l)
+	}
+	slices.SortFunc(plugins, func(a, b *loaded) int { return strings.Compare(a.name(), b.name()) })
+	return plugins, slices.Clone(c.statuses), nil
+}
+
+// watch refreshes until ctx ends, so that a revocation reaches what runs. It
+// reports each new error once.
+func (c *catalog) watch(ctx context.Context, report func(error)) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	var last string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := c.refresh(ctx)
+		if err == nil {
+			last = ""
+		} else if err.Error() != last {
+			last = err.Error()
+			report(err)
+		}
+	}
+}
+
+// close revokes every plugin and waits for their instances.
+func (c *catalog) close(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, l := range c.byName {
+		l.revoke(abi.Errorf(abi.CodeCanceled, "the host is ending"))
+		errs = append(errs, l.code.Close(ctx))
+	}
+	c.byName, c.statuses, c.stamp = nil, nil, ""
+	return errors.Join(errs...)
+}
+
+// readPolicy reads the whitelist. A file that isn't there is an empty list.
+func readPolicy(file string) (*policy.Policy, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &policy.Policy{Version: 1}, nil
+	}
+	if err == nil {
+		var pol *policy.Policy
+		if pol, err = policy.Parse(b); err == nil {
+			return pol, nil
+		}
+	}
+	return nil, abi.Errorf(abi.CodeUnavailable, "the policy %s can't be used, so no plugin is: %w", file, err).
+		WithHint("mend the file; until then every plugin is refused")
+}
+
+// mergeLimits takes what the operator set, else what the plugin asks for, else
+// the host's default. A plugin can't ask for more than the host's default:
+// only the operator raises it.
+func mergeLimits(asked, granted, defaults abi.Limits) abi.Limits {
+	out := defaults
+	if asked.MemoryMiB > 0 {
+		out.MemoryMiB = min(asked.MemoryMiB, defaults.MemoryMiB)
+	}
+	if asked.Deadline > 0 {
+		out.Deadline = min(asked.Deadline, defaults.Deadline)
+	}
+	if granted.MemoryMiB > 0 {
+		out.MemoryMiB = granted.MemoryMiB
+	}
+	if granted.Deadline > 0 {
+		out.Deadline = granted.Deadline
+	}
+	return out
+}

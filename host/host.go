@@ -1,0 +1,325 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/audit"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+	"github.com/sallyport-dev/sallyport/host/plugin"
+	"github.com/sallyport-dev/sallyport/host/session"
+	"github.com/sallyport-dev/sallyport/host/workspace"
+)
+
+// Version is the host's version. The build sets it.
+var Version = "dev"
+
+// AuditFile is the name of the audit log in the data directory.
+const AuditFile = "audit.jsonl"
+
+// Config is what a Host is made of.
+type Config struct {
+	// DataDir is the host's own folder; it is made if it isn't there, and
+	// locked while the host lives. Required.
+	DataDir string
+	// PluginDir holds the plugins' .wasm files; one that isn't there is empty.
+	PluginDir string
+	// PolicyFile is the whitelist; one that isn't there admits nothing.
+	PolicyFile string
+	// Python is the interpreter of kernels; "" is python3.
+	Python string
+	// Isolation is required, preferred or off; "" is required.
+	Isolation string
+	// CacheDir holds native code of plugins; "" is cache in DataDir.
+	CacheDir string
+	// MaxSessions bounds the sessions; zero is session's default.
+	MaxSessions int
+	// Workspace bounds each session's files; zero fields are workspace's
+	// defaults, and its Dir is not used.
+	Workspace workspace.Config
+	// Limits are the most a plugin gets without a word of the operator's;
+	// zero is 512 MiB and fifteen minutes.
+	Limits abi.Limits
+	// Logger gets everything; nil is none.
+	Logger hclog.Logger
+}
+
+// A Host is a running Sallyport without a door. Its methods are safe for
+// concurrent use.
+type Host struct {
+	cfg      Config
+	log      hclog.Logger
+	started  time.Time
+	data     *dataDir
+	audit    *audit.Log
+	starter  *proc.Starter
+	engine   *engine.Engine
+	catalog  *catalog
+	sessions *session.Store
+
+	stop context.CancelFunc // of what runs in the background
+	wg   sync.WaitGroup
+}
+
+// New starts a host. It fails, with a hint, when the data directory can't be
+// used or the configuration makes no sense; a missing Python or a bad plugin
+// doesn't stop it. Close must be called.
+func New(ctx context.Context, cfg Config) (h *Host, err error) {
+	if cfg.DataDir == "" {
+		return nil, abi.Errorf(abi.CodeInvalidArgument, "no data directory is set").WithHint("use --data-dir")
+	}
+	cfg.Isolation = cmp.Or(cfg.Isolation, string(proc.IsolationRequired))
+	cfg.Python = cmp.Or(cfg.Python, "python3")
+	cfg.Limits.MemoryMiB = cmp.Or(cfg.Limits.MemoryMiB, 512)
+	cfg.Limits.Deadline = cmp.Or(cfg.Limits.Deadline, abi.Duration(15*time.Minute))
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close(ctx))
+		}
+	}()
+	if h.data, err = openDataDir(cfg.DataDir); err != nil {
+		return h, err
+	}
+	h.cfg.CacheDir = cmp.Or(cfg.CacheDir, h.data.join("cache"))
+	if h.audit, err = audit.Open(audit.Config{Path: h.data.join(AuditFile), Logger: h.log.Named("audit")}); err != nil {
+		return h, err
+	}
+	if h.starter, err = proc.New(proc.Config{Isolation: proc.Isolation(cfg.Isolation), Logger: h.log.Named("proc")}); err != nil {
+		return h, err
+	}
+	if h.engine, err = engine.New(engine.Config{Logger: h.log.Named("engine"), CacheDir: h.cfg.CacheDir}); err != nil {
+		return h, err
+	}
+	h.sessions, err = session.Open(session.Config{
+		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace,
+		MaxSessions: cfg.MaxSessions, Logger: h.log.Named("session"),
+	})
+	if err != nil {
+		return h, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.catalog = &catalog{
+		dir: cfg.PluginDir, policyFile: cfg.PolicyFile, engine: h.engine, defaults: h.cfg.Limits,
+		log: h.log.Named("catalog"), audit: h.audit.Append,
+		revoked: func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
+	}
+	err = h.audit.Append(audit.Entry{Kind: audit.KindHostStart, Detail: map[string]string{
+		"version": Version, "isolation": cfg.Isolation,
+	}})
+	if err != nil {
+		return h, err
+	}
+	report := func(err error) {
+		h.log.Error("the plugins can't be brought up to date", "error", err, "hint", abi.AsError(err).Hint)
+	}
+	if err := h.catalog.refresh(ctx); err != nil {
+		report(err)
+	}
+	h.wg.Go(func() { h.catalog.watch(background, report) })
+	return h, nil
+}
+
+// retire ends what a revoked plugin left running: its kernels, then its code.
+func (h *Host) retire(ctx context.Context, l *loaded) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	var errs []error
+	for _, s := range h.sessions.List("") {
+		errs = append(errs, s.EndKernels(ctx, l.name()))
+	}
+	errs = append(errs, l.code.Close(ctx))
+	if err := errors.Join(errs...); err != nil {
+		h.log.Error("a revoked plugin left something behind", "plugin", l.name(), "error", err)
+		return
+	}
+	h.log.Info("plugin revoked", "plugin", l.name(), "digest", l.artifact.Digest)
+}
+
+// Close ends calls, kernels and plugins, in that order, and closes the audit
+// log. It waits until ctx is over. Sessions' files stay.
+func (h *Host) Close(ctx context.Context) error {
+	var errs []error
+	if h.stop != nil {
+		h.stop()
+	}
+	if h.sessions != nil {
+		errs = append(errs, h.sessions.Close(ctx))
+	}
+	h.wg.Wait()
+	if h.catalog != nil {
+		errs = append(errs, h.catalog.close(ctx))
+	}
+	if h.engine != nil {
+		errs = append(errs, h.engine.Close(ctx))
+	}
+	if h.audit != nil {
+		errs = append(errs, h.audit.Append(audit.Entry{Kind: audit.KindHostStop}), h.audit.Close())
+	}
+	if h.data != nil {
+		errs = append(errs, h.data.close())
+	}
+	return errors.Join(errs...)
+}
+
+// newKernel makes the kernel of a session and a plugin. It sees the zones in
+// the plugin's file scope, in its working directory.
+func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
+	if o.Language != "python" {
+		return nil, abi.Errorf(abi.CodeUnavailable, "this host has no kernel for %q", o.Language).WithHint("use python")
+	}
+	var views []proc.View
+	if o.Files != nil {
+		for _, zone := range abi.Zones() {
+			if access := *o.Files.Zone(zone); access != abi.AccessNone {
+				views = append(views, proc.View{
+					Source: o.Workspace.Path(zone), Target: zone,
+					// Appends can't be had through a folder view.
+					ReadOnly: !access.Includes(abi.AccessWrite),
+				})
+			}
+		}
+	}
+	return kernel.New(kernel.Config{
+		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
+		Starter: h.starter, Language: o.Language, Python: h.cfg.Python,
+		Dir: o.Dir, Views: views, CacheDir: h.data.join("cache"),
+	})
+}
+
+// Sessions returns the sessions, for the doors.
+func (h *Host) Sessions() *session.Store { return h.sessions }
+
+// DataFile returns the path of a file in the data directory, for a door that
+// keeps its own state there.
+func (h *Host) DataFile(name string) string { return h.data.join(name) }
+
+// Audit appends an entry of a door's to the log.
+func (h *Host) Audit(e audit.Entry) error { return h.audit.Append(e) }
+
+// AuditLog reads the log, the newest entries last.
+func (h *Host) AuditLog(f audit.Filter) ([]audit.Entry, error) { return h.audit.Read(f) }
+
+// A ToolInfo is a tool that can be called now.
+type ToolInfo struct {
+	abi.Tool
+	Plugin  string `json:"plugin"`
+	Version string `json:"version"`
+}
+
+// Tools lists the tools of the loaded plugins by full name.
+func (h *Host) Tools(ctx context.Context) ([]ToolInfo, error) {
+	plugins, _, err := h.catalog.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tools := []ToolInfo{}
+	for _, p := range plugins {
+		m := p.artifact.Manifest
+		for _, t := range m.Tools {
+			t.Name = abi.FullName(m.Name, t.Name)
+			tools = append(tools, ToolInfo{Tool: t, Plugin: m.Name, Version: m.Version})
+		}
+	}
+	slices.SortFunc(tools, func(a, b ToolInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return tools, nil
+}
+
+// Plugins lists every file of the plugin directory and what became of it.
+func (h *Host) Plugins(ctx context.Context) ([]PluginStatus, error) {
+	_, statuses, err := h.catalog.list(ctx)
+	return statuses, err
+}
+
+// Status is how the host fares.
+type Status struct {
+	Version   string         `json:"version"`
+	ABI       int            `json:"abi"`
+	Go        string         `json:"go"`
+	PID       int            `json:"pid"`
+	Started   time.Time      `json:"started"`
+	Isolation string         `json:"isolation"`
+	Walls     []Wall         `json:"walls"`
+	Plugins   map[string]int `json:"plugins"` // by state
+	Sessions  int            `json:"sessions"`
+	Kernels   map[string]int `json:"kernels"` // by state
+	Problem   string         `json:"problem,omitempty"`
+}
+
+// A Wall is one thing that may stand between kernels and this machine.
+type Wall struct {
+	Name   string `json:"name"`
+	Holds  bool   `json:"holds"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"` // what to do about one that doesn't hold
+}
+
+// Status says how the host fares, and what protects it.
+func (h *Host) Status(ctx context.Context) Status {
+	s := Status{
+		Version: Version, ABI: abi.Version, Go: runtime.Version(), PID: os.Getpid(), Started: h.started.UTC(),
+		Isolation: h.cfg.Isolation, Plugins: map[string]int{}, Kernels: map[string]int{},
+	}
+	for _, w := range h.starter.Walls() {
+		s.Walls = append(s.Walls, Wall(w))
+	}
+	plugins, err := h.Plugins(ctx)
+	if err != nil {
+		s.Problem = fmt.Sprint(err)
+	}
+	for _, p := range plugins {
+		s.Plugins[p.State]++
+	}
+	for _, sess := range h.sessions.List("") {
+		s.Sessions++
+		for _, k := range sess.Kernels() {
+			s.Kernels[k.State]++
+		}
+	}
+	return s
+}
+
+// Describe runs the describe export of a module, without any capability, and
+// returns its frame: what plugin.Build needs to learn tools and schemas.
+func Describe(ctx context.Context, wasm []byte) ([]byte, error) {
+	e, err := engine.New(engine.Config{})
+	if err != nil {
+		return nil, err
+	}
+	// What a build machine can't describe, no host has to run: every module
+	// may be imported here, since no function of any does anything.
+	p, err := e.Compile(ctx, wasm, engine.Options{Modules: slices.Sorted(maps.Keys(allModules())), MemoryMiB: 512})
+	if err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	frame, err := p.Describe(ctx)
+	return frame, errors.Join(err, p.Close(ctx), e.Close(ctx))
+}
+
+func allModules() map[string]bool {
+	modules := map[string]bool{}
+	for _, op := range abi.Ops() {
+		module, _ := abi.SplitOp(op)
+		modules[module] = true
+	}
+	return modules
+}
+
+var _ plugin.Describe = Describe

@@ -1,0 +1,28 @@
+package httpapi_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/host"
+)
+
+func withPython(python string) func(*host.Config) {
+	return func(c *host.Config) { c.Python = python }
+}
+
+func withIsolation(isolation string) func(*host.Config) {
+	return func(c *host.Config) { c.Isolation = isolation }
+}
+
+// alive says whether a process is there and not a zombie.
+func alive(pid int) bool {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	_, after, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(after, "Z")
+}

@@ -1,0 +1,125 @@
+package host
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
+	"github.com/sallyport-dev/sallyport/host/workspace"
+)
+
+// maxTmp bounds what one call keeps in /tmp, in bytes.
+const maxTmp = 64 << 20
+
+// mounts returns the call's mount table: for each zone the view that the
+// plugin's effective grant allows, the plugin's own files, and a /tmp that
+// unmount removes.
+func (r *run) mounts() (mounts []engine.Mount, unmount func(), err error) {
+	unmount = func() {}
+	for _, at := range abi.Mounts() {
+		m := engine.Mount{Path: at}
+		switch at {
+		case abi.MountSkill:
+			if files := r.plugin.artifact.Files; files != nil {
+				m.FS = engine.ReadOnly(files)
+			} else {
+				m.Denied = abi.Errorf(abi.CodePermissionDenied, "plugin %s has no files of its own", r.plugin.name())
+			}
+		case abi.MountTmp:
+			tmp := &lazyScratch{dir: r.host.data.join("tmp")}
+			m.FS = tmp
+			unmount = func() {
+				if err := tmp.remove(); err != nil {
+					r.host.log.Error("a call's /tmp could not be removed", "call", r.id, "error", err)
+				}
+			}
+		default:
+			if m.FS, m.Denied, err = r.zone(strings.TrimPrefix(at, "/")); err != nil {
+				return nil, unmount, err
+			}
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, unmount, nil
+}
+
+// zone returns the plugin's view of a zone, or why it has none.
+func (r *run) zone(zone string) (view engine.FS, denied, err error) {
+	access := abi.AccessNone
+	if f := r.plugin.effective.Files; f != nil {
+		access = *f.Zone(zone)
+	}
+	if access == abi.AccessNone {
+		e := abi.Errorf(abi.CodePermissionDenied, "plugin %s was not granted the zone %s", r.plugin.name(), zone).
+			WithHint("the operator grants it in the policy, under files")
+		e.Grant = "files." + zone + ": read"
+		return nil, e, nil
+	}
+	v, err := r.Session.Workspace().FS(zone, access)
+	if err != nil {
+		return nil, nil, err
+	}
+	return auditedFS{viewFS{v}, "/" + zone, r.auditFile}, nil, nil
+}
+
+// viewFS is a workspace's view as engine wants it.
+type viewFS struct{ *workspace.FS }
+
+func (v viewFS) OpenFile(name string, flag int, perm fs.FileMode) (engine.File, error) {
+	f, err := v.FS.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err // not f: a nil *File in an interface isn't nil
+	}
+	return f, nil
+}
+
+// auditedFS records every attempt to change a zone, carried out or refused.
+// Reading isn't recorded. What can't be recorded isn't done.
+type auditedFS struct {
+	engine.FS
+	at     string // the mount point
+	record func(op, path string, err error) error
+}
+
+// done records the outcome of an operation and returns its error, or why it
+// could not be recorded.
+func (a auditedFS) done(op, name string, err error) error {
+	return errors.Join(a.record(op, path.Join(a.at, name), err), err)
+}
+
+func (a auditedFS) OpenFile(name string, flag int, perm fs.FileMode) (engine.File, error) {
+	f, err := a.FS.OpenFile(name, flag, perm)
+	if flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE|os.O_TRUNC) == 0 {
+		return f, err
+	}
+	if recErr := a.done("open", name, err); recErr != nil {
+		if err == nil {
+			recErr = errors.Join(recErr, f.Close())
+		}
+		return nil, recErr
+	}
+	return f, nil
+}
+
+func (a auditedFS) Mkdir(name string, perm fs.FileMode) error {
+	return a.done("mkdir", name, a.FS.Mkdir(name, perm))
+}
+
+func (a auditedFS) Remove(name string) error { return a.done("remove", name, a.FS.Remove(name)) }
+
+func (a auditedFS) RemoveDir(name string) error {
+	return a.done("rmdir", name, a.FS.RemoveDir(name))
+}
+
+func (a auditedFS) Rename(from, to string) error {
+	return a.done("rename", from+" to "+to, a.FS.Rename(from, to))
+}
+
+func (a auditedFS) Chtimes(name string, atime, mtime time.Time) error {
+	return a.done("chtimes", name, a.FS.Chtimes(name, atime, mtime))
+}

@@ -1,0 +1,175 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+	"github.com/sallyport-dev/sallyport/host/workspace"
+)
+
+// A Session is one agent's place to work. Its methods are safe for concurrent
+// use.
+type Session struct {
+	ID      string
+	Owner   string // the principal that made it
+	Created time.Time
+
+	dir       string
+	workspace *workspace.Workspace
+	newKernel NewKernel
+	log       hclog.Logger
+
+	ctx  context.Context // ends with the session
+	end  context.CancelCauseFunc
+	runs sync.WaitGroup
+
+	mu      sync.Mutex
+	ended   bool
+	kernels map[kernelKey]*kernel.Kernel
+}
+
+type kernelKey struct{ plugin, language string }
+
+// A KernelOwner says whose kernel is to be made, and where.
+type KernelOwner struct {
+	Session, Plugin, Language string
+	Dir                       string               // the kernel's own folder
+	Workspace                 *workspace.Workspace // the session's
+	Files                     *abi.FilesScope      // the zones the plugin may use; nil is none
+}
+
+// NewKernel makes a kernel, without starting it.
+type NewKernel func(KernelOwner) (*kernel.Kernel, error)
+
+// Workspace returns the session's files.
+func (s *Session) Workspace() *workspace.Workspace { return s.workspace }
+
+// Enter starts a run in the session: the returned context ends with ctx or
+// with the session, whichever is first, and leave must be called when the run
+// is over. An ended session is not_found.
+func (s *Session) Enter(ctx context.Context) (run context.Context, leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, nil, notFound(s.ID)
+	}
+	s.runs.Add(1)
+	run, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return run, func() {
+		stop()
+		cancel(nil)
+		s.runs.Done()
+	}, nil
+}
+
+// Kernel returns the kernel of a plugin in a language, making it if there is
+// none. files is the plugin's file scope: the zones its kernel sees.
+func (s *Session) Kernel(plugin, language string, files *abi.FilesScope) (*kernel.Kernel, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, notFound(s.ID)
+	}
+	key := kernelKey{plugin, language}
+	if k := s.kernels[key]; k != nil {
+		return k, nil
+	}
+	k, err := s.newKernel(KernelOwner{
+		Session: s.ID, Plugin: plugin, Language: language,
+		Dir:       kernelDir(s.dir, plugin, language),
+		Workspace: s.workspace, Files: files,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.kernels[key] = k
+	return k, nil
+}
+
+// Running returns the kernel of a plugin in a language, nil if none was made.
+func (s *Session) Running(plugin, language string) *kernel.Kernel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kernels[kernelKey{plugin, language}]
+}
+
+// A KernelStatus is a kernel of the session and how it fares.
+type KernelStatus struct {
+	Plugin string `json:"plugin"`
+	abi.KernelStatusResponse
+}
+
+// Kernels lists the session's kernels by plugin and language.
+func (s *Session) Kernels() []KernelStatus {
+	s.mu.Lock()
+	kernels := make(map[kernelKey]*kernel.Kernel, len(s.kernels))
+	for key, k := range s.kernels {
+		kernels[key] = k
+	}
+	s.mu.Unlock()
+	list := make([]KernelStatus, 0, len(kernels))
+	for key, k := range kernels {
+		list = append(list, KernelStatus{Plugin: key.plugin, KernelStatusResponse: k.Status()})
+	}
+	slices.SortFunc(list, func(a, b KernelStatus) int {
+		return strings.Compare(a.Plugin+"/"+a.Language, b.Plugin+"/"+b.Language)
+	})
+	return list
+}
+
+// EndKernels ends the kernels of a plugin, or of all plugins where plugin is
+// empty. The next execution starts a fresh one.
+func (s *Session) EndKernels(ctx context.Context, plugin string) error {
+	s.mu.Lock()
+	var ending []*kernel.Kernel
+	for key, k := range s.kernels {
+		if plugin == "" || key.plugin == plugin {
+			ending = append(ending, k)
+			delete(s.kernels, key)
+		}
+	}
+	s.mu.Unlock()
+	errs := make([]error, len(ending))
+	var wg sync.WaitGroup
+	for i, k := range ending {
+		wg.Go(func() { errs[i] = k.Close(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// close ends what runs in the session and its kernels, and waits for both
+// until ctx is over. The files stay.
+func (s *Session) close(ctx context.Context, cause error) error {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.end(cause)
+	err := s.EndKernels(ctx, "")
+	left := make(chan struct{})
+	go func() {
+		s.runs.Wait()
+		close(left)
+	}()
+	select {
+	case <-left:
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("session %s: a call is still running: %w", s.ID, ctx.Err()))
+	}
+	return errors.Join(err, s.workspace.Close())
+}
+
+func notFound(id string) error {
+	return abi.Errorf(abi.CodeNotFound, "there is no session %q", id).
+		WithHint("make one with POST /v1/sessions, or list yours with GET /v1/sessions")
+}

@@ -1,0 +1,246 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+	"github.com/sallyport-dev/sallyport/host/workspace"
+)
+
+// Config is what a Store is made of.
+type Config struct {
+	// Dir holds a folder for each session; it is made if it isn't there.
+	Dir string
+	// NewKernel makes a session's kernels. Required.
+	NewKernel NewKernel
+	// Workspace bounds each session's files; its Dir is set for each. Zero
+	// fields are workspace's defaults.
+	Workspace workspace.Config
+	// MaxSessions bounds the sessions of all owners; zero is 64.
+	MaxSessions int
+	// Logger gets what happens to sessions; nil is none.
+	Logger hclog.Logger
+}
+
+// A Store holds the sessions. It is safe for concurrent use.
+type Store struct {
+	cfg Config
+	log hclog.Logger
+
+	mu       sync.Mutex
+	closed   bool
+	sessions map[string]*Session
+}
+
+// record is a session's session.json.
+type record struct {
+	ID      string    `json:"id"`
+	Owner   string    `json:"owner"`
+	Created time.Time `json:"created"`
+}
+
+const recordFile = "session.json"
+
+// Open reads the sessions that an earlier host left in cfg.Dir. One that can't
+// be read is logged and left as it is.
+func Open(cfg Config) (*Store, error) {
+	if cfg.NewKernel == nil {
+		return nil, errors.New("session: NewKernel is required")
+	}
+	cfg.MaxSessions = cmp.Or(cfg.MaxSessions, 64)
+	log := cfg.Logger
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	st := &Store{cfg: cfg, log: log, sessions: map[string]*Session{}}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	entries, err := os.ReadDir(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	for _, e := range entries {
+		if err := st.restore(e.Name()); err != nil {
+			log.Warn("a session could not be restored, its files are left as they are", "session", e.Name(), "error", err)
+		}
+	}
+	return st, nil
+}
+
+func (st *Store) restore(id string) error {
+	b, err := os.ReadFile(filepath.Join(st.cfg.Dir, id, recordFile))
+	if err != nil {
+		return err
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	}
+	if r.ID != id {
+		return fmt.Errorf("%s is of session %q", recordFile, r.ID)
+	}
+	s, err := st.open(r)
+	if err != nil {
+		return err
+	}
+	st.sessions[id] = s
+	return nil
+}
+
+// open makes the Session of a record.
+func (st *Store) open(r record) (*Session, error) {
+	dir := filepath.Join(st.cfg.Dir, r.ID)
+	wc := st.cfg.Workspace
+	wc.Dir = filepath.Join(dir, "workspace")
+	wc.Logger = st.log
+	ws, err := workspace.Open(wc)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		ID: r.ID, Owner: r.Owner, Created: r.Created,
+		dir: dir, workspace: ws, newKernel: st.cfg.NewKernel,
+		log: st.log.With("session", r.ID), kernels: map[kernelKey]*kernel.Kernel{},
+	}
+	s.ctx, s.end = context.WithCancelCause(context.Background())
+	return s, nil
+}
+
+// Create makes a session for owner. Too many are resource_exhausted.
+func (st *Store) Create(owner string) (*Session, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed {
+		return nil, abi.Errorf(abi.CodeUnavailable, "the host is ending")
+	}
+	if len(st.sessions) >= st.cfg.MaxSessions {
+		return nil, abi.Errorf(abi.CodeResourceExhausted, "there are %d sessions, as many as this host allows", len(st.sessions)).
+			WithHint("end one with DELETE /v1/sessions/{id}, or raise max_sessions")
+	}
+	r := record{ID: strings.ToLower(rand.Text()), Owner: owner, Created: time.Now().UTC()}
+	dir := filepath.Join(st.cfg.Dir, r.ID)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s, err := st.open(r)
+	if err == nil {
+		err = writeRecord(dir, r)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("session: %w", err), os.RemoveAll(dir))
+	}
+	st.sessions[r.ID] = s
+	st.log.Info("session made", "session", s.ID, "principal", owner)
+	return s, nil
+}
+
+func writeRecord(dir string, r record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, recordFile+".new")
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, recordFile))
+}
+
+// Get returns a session of owner's. Another's is not_found, as one that isn't
+// there.
+func (st *Store) Get(id, owner string) (*Session, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s := st.sessions[id]
+	if s == nil || s.Owner != owner {
+		return nil, notFound(id)
+	}
+	return s, nil
+}
+
+// Any returns a session whoever owns it: for operators.
+func (st *Store) Any(id string) (*Session, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s := st.sessions[id]; s != nil {
+		return s, nil
+	}
+	return nil, notFound(id)
+}
+
+// List returns owner's sessions, the oldest first, or everybody's where owner
+// is empty.
+func (st *Store) List(owner string) []*Session {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	list := []*Session{}
+	for _, s := range st.sessions {
+		if owner == "" || s.Owner == owner {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Session) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// End ends a session: its calls are cancelled, its kernels end, its files are
+// removed. It waits until ctx is over.
+func (st *Store) End(ctx context.Context, id string) error {
+	st.mu.Lock()
+	s := st.sessions[id]
+	delete(st.sessions, id)
+	st.mu.Unlock()
+	if s == nil {
+		return notFound(id)
+	}
+	err := s.close(ctx, abi.Errorf(abi.CodeCanceled, "the session was ended"))
+	err = errors.Join(err, os.RemoveAll(s.dir))
+	st.log.Info("session ended", "session", id)
+	return err
+}
+
+// Close ends what runs in every session and keeps the files for the next host.
+func (st *Store) Close(ctx context.Context) error {
+	st.mu.Lock()
+	st.closed = true
+	sessions := st.sessions
+	st.sessions = map[string]*Session{}
+	st.mu.Unlock()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	for _, s := range sessions {
+		wg.Go(func() {
+			if err := s.close(ctx, abi.Errorf(abi.CodeCanceled, "the host is ending")); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func kernelDir(dir, plugin, language string) string {
+	return filepath.Join(dir, "kernels", plugin+"-"+language)
+}
