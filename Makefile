@@ -1,0 +1,93 @@
+# Everything a person types. `make help` lists it.
+
+GO      ?= go
+PYTHON3 ?= python3
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+
+# What the host and its tests need from Debian: fonts for kernels, a C compiler
+# for the race detector, and clang with wasi-libc for the plugin written in C.
+DEBIAN := python3-venv fonts-noto-cjk gcc libc6-dev \
+          clang lld wasi-libc libclang-rt-dev-wasm32
+
+GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags="-s -w -X github.com/sallyport-dev/sallyport/host.Version=$(VERSION)"
+GUESTS        := $(addprefix ./,$(sort $(dir $(wildcard testdata/plugins/*/*.go))))
+PLUGINS       := python files
+SALLYPORT     := build/sallyport
+VENV          := .venv
+# wazero compiles plugins tenfold slower under the race detector, and it isn't
+# wazero that is under test.
+RACE          := -race -gcflags='github.com/tetratelabs/wazero/...=-race=false'
+FUZZTIME      ?= 30s
+SOAK          ?= 5m
+
+export SALLYPORT_PYTHON := $(CURDIR)/$(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo serve test check bench fuzz soak clean
+
+help: ## list what can be made
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp ## install what is missing: Debian packages, the Python environment
+
+.PHONY: debian
+debian:
+	@missing=; for p in $(DEBIAN); do \
+	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+$(VENV)/.stamp: host/kernel/requirements.txt | debian
+	$(PYTHON3) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r host/kernel/requirements.txt
+	touch $@
+
+build: ## build the host and the plugins into build/
+	@mkdir -p build/plugins
+	$(GO) build $(GOFLAGS_BUILD) -o $(SALLYPORT) ./cmd/sallyport
+	for p in $(PLUGINS); do $(SALLYPORT) plugin build plugins/$$p -o build/plugins/$$p.wasm || exit; done
+
+demo: setup build ## play an agent against a real host, step by step
+	$(GO) run ./cmd/demo -sallyport $(SALLYPORT) -python $(SALLYPORT_PYTHON)
+
+serve: setup build ## set up a host with the python and files plugins, and keep it up
+	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy build/policy.yaml || exit; done
+	@test -s build/data/agent.token || (umask 077; mkdir -p build/data; \
+	  $(SALLYPORT) token create --data-dir build/data --role agent --name make-serve > build/data/agent.token)
+	@echo "the agent's token is in build/data/agent.token; try, in another shell:"
+	@echo "  build/sallyport call python_run '{\"code\": \"1+1\"}' --token-file build/data/agent.token"
+	$(SALLYPORT) serve --isolation=off --data-dir build/data --plugin-dir build/plugins --policy build/policy.yaml
+
+test: setup ## the whole test suite, with the race detector
+	$(GO) test $(RACE) -timeout 20m ./... $(GUESTS)
+
+check: setup ## formatting, vet for the host and for guests, lint, tidiness, both architectures
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./... $(GUESTS)
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./abi/... ./sdk ./sdk/kernel ./plugins/... $(GUESTS)
+	$(GO) tool staticcheck ./... $(GUESTS)
+	$(GO) mod tidy -diff
+	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./cmd/sallyport
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/sallyport
+
+bench: setup ## benchmarks, and the figures as `FIGURE name value`
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+fuzz: ## fuzz every parser, FUZZTIME each
+	@for f in $$(git ls-files '*_test.go'); do \
+	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
+	    echo "== $$name in $$(dirname $$f)"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit; \
+	  done; \
+	done
+
+soak: setup ## sessions made, used and ended for SOAK, looking for what they leave behind
+	SALLYPORT_SOAK=$(SOAK) $(GO) test -run '^TestSoak' -timeout 0 -v ./host/httpapi
+
+clean: ## remove what was built; the Python environment stays
+	rm -rf build

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host"
+	"github.com/sallyport-dev/sallyport/host/audit"
+)
+
+func newAudit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "show the audit log, or check that it is whole",
+		Long: `Audit shows who did what: each entry has its number, its time and what it tells.
+With --verify it checks the chain of hashes from the first entry to the last, and
+prints the last one's number and hash: note them elsewhere, and a later check can
+tell whether the end was cut off. Both work beside a running host.`,
+		Example: `  sallyport audit -n 20
+  sallyport audit --session 3kq… --json
+  sallyport audit --verify`,
+		Args: exactly(),
+	}
+	last := cmd.Flags().IntP("last", "n", 50, "entries to show, the newest; 0 is all")
+	session := cmd.Flags().String("session", "", "show this session's alone")
+	asJSON := cmd.Flags().Bool("json", false, "print the entries as JSON, one a line")
+	verify := cmd.Flags().Bool("verify", false, "check the chain, and show no entries")
+	addSettings(cmd, "data_dir")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		cfg, err := loadConfig(cmd)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(filepath.Join(cfg.DataDir, host.AuditFile))
+		if err != nil {
+			return abi.Errorf(abi.CodeNotFound, "there is no audit log: %v", err).WithHint("name the host's folder with --data-dir")
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		if *verify {
+			return verifyAudit(cmd.OutOrStdout(), f)
+		}
+		return showAudit(cmd.OutOrStdout(), f, *session, *last, *asJSON)
+	}
+	return cmd
+}
+
+func verifyAudit(w io.Writer, log io.Reader) error {
+	s, err := audit.Verify(log)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%d entries are whole; the last is %d, %s\n", s.Entries, s.LastSeq, s.LastHash)
+	return err
+}
+
+// showAudit prints the last entries, in the order they were written.
+func showAudit(w io.Writer, log io.Reader, session string, last int, asJSON bool) error {
+	var kept []audit.Entry
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, audit.MaxLine)
+	for n := 1; lines.Scan(); n++ {
+		var e audit.Entry
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return abi.Errorf(abi.CodeFailedPrecondition, "line %d of the audit log can't be read: %v", n, err).WithHint("sallyport audit --verify")
+		}
+		if session != "" && e.Session != session {
+			continue
+		}
+		if kept = append(kept, e); last > 0 && len(kept) > last {
+			kept = kept[1:]
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	for _, e := range kept {
+		if asJSON {
+			if err := json.NewEncoder(w).Encode(e); err != nil {
+				return err
+			}
+			continue
+		}
+		what := e.Tool
+		if e.Op != "" {
+			what += " " + e.Op
+		}
+		if path := e.Detail["path"]; path != "" {
+			what += " " + path
+		}
+		outcome := e.Code
+		if e.Message != "" {
+			outcome += ": " + e.Message
+		}
+		if _, err := fmt.Fprintf(w, "%6d %s %-14s %-24s %s %s\n", e.Seq, e.Time.Format("2006-01-02T15:04:05Z"), e.Kind, e.Principal, what, outcome); err != nil {
+			return err
+		}
+	}
+	return nil
+}

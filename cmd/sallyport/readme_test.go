@@ -1,0 +1,157 @@
+package main_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-dev/sallyport/host/hosttest"
+)
+
+// readmeBlocks returns the README's shell blocks that are marked for a test.
+func readmeBlocks(t *testing.T) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(hosttest.Root(), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := map[string]string{}
+	for _, m := range regexp.MustCompile("(?s)<!-- test: (\\w+) -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
+		blocks[m[1]] = m[2]
+	}
+	return blocks
+}
+
+// shell runs a block in a folder, with sallyport on the path.
+func shell(t *testing.T, dir, block string, env ...string) string {
+	t.Helper()
+	if block == "" {
+		t.Fatal("the README has no such block")
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", block)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), append(env, "PATH="+binDir(t)+":"+os.Getenv("PATH"))...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestREADME follows the first success of each of the three people, to the
+// letter.
+func TestREADME(t *testing.T) {
+	blocks := readmeBlocks(t)
+
+	t.Run("operator", func(t *testing.T) {
+		dir := t.TempDir()
+		plugins := filepath.Join(dir, "build", "plugins")
+		if err := os.MkdirAll(plugins, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(hosttest.Plugin(t, "plugins/python"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(plugins, "python.wasm"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out := shell(t, dir, blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t))
+		for _, want := range []string{"python", "allowed", "spt_", "isolation"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("the output lacks %q:\n%s", want, out)
+			}
+		}
+	})
+	t.Run("agent", func(t *testing.T) {
+		s := hosttest.NewStage(t, hosttest.Options{})
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "data.csv"), []byte("1,2\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out := shell(t, dir, blocks["agent"], "HOST="+s.Server.URL, "TOKEN="+s.Agent.Token)
+		for _, want := range []string{"python_run", "1,2", "event: result", "entries"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("the output lacks %q:\n%s", want, out)
+			}
+		}
+	})
+	t.Run("author", func(t *testing.T) {
+		// Inside the checkout, as after a clone: the sdk is taken from it.
+		parent := filepath.Join(hosttest.Root(), "build", "test")
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		dir, err := os.MkdirTemp(parent, "author-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		out := shell(t, dir, blocks["author"])
+		for _, want := range []string{"ok", "greeter.wasm", "greet"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("the output lacks %q:\n%s", want, out)
+			}
+		}
+	})
+}
+
+// TestCtrlCInMidCall interrupts a serving host while code runs: the caller gets
+// an answer, the kernel ends, and the audit log is whole.
+func TestCtrlCInMidCall(t *testing.T) {
+	dir := t.TempDir()
+	plugins := filepath.Join(dir, "plugins")
+	if err := os.Mkdir(plugins, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(hosttest.Plugin(t, "plugins/python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(plugins, "python.wasm"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := shell(t, dir, `
+sallyport plugin allow plugins/python.wasm --policy policy.yaml --yes >/dev/null
+export SALLYPORT_TOKEN=$(sallyport token create --data-dir data --role agent --name test)
+sallyport serve --isolation=off --listen 127.0.0.1:0 --data-dir data --plugin-dir plugins --policy policy.yaml >out 2>log &
+host=$!
+until url=$(sed -n 's/^listening on //p' out) && [ -n "$url" ]; do sleep .02; done
+sallyport call python_run '{"code": "import os\nprint(os.getpid(), flush=True)\nwhile True: pass"}' --url $url >result 2>live &
+call=$!
+until grep -q '^[0-9]' live; do sleep .02; done
+kernel=$(grep -m1 -o '^[0-9]*' live)
+kill -INT $host
+wait $host && echo "the host ended well" || { echo "the host ended with $?"; cat log; }
+wait $call && echo "the call succeeded" || echo "the call failed"
+cat live
+if kill -0 $kernel 2>/dev/null; then echo "the kernel is still there"; else echo "the kernel is gone"; fi
+sallyport audit --verify --data-dir data
+sallyport audit --data-dir data | grep -q host.stop && echo "the log ends well"
+`, "SALLYPORT_PYTHON="+hosttest.Python(t))
+	for _, want := range []string{"the host ended well", "the call failed", "the host is ending", "the kernel is gone", "the log ends well"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestAPortInUse has a host find its port taken.
+func TestAPortInUse(t *testing.T) {
+	s := hosttest.NewStage(t, hosttest.Options{Plugins: []string{}})
+	address := strings.TrimPrefix(s.Server.URL, "http://")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binDir(t), "sallyport"),
+		"serve", "--isolation=off", "--listen", address, "--data-dir", filepath.Join(t.TempDir(), "data"))
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "can't listen on "+address) || !strings.Contains(string(out), "hint:") {
+		t.Errorf("got %v\n%s", err, out)
+	}
+}
