@@ -37,6 +37,9 @@ type KernelExecuteResponse struct {
 	// StateLost says why the variables of earlier calls are gone, when this
 	// is the first execution of a kernel that replaced another.
 	StateLost string `json:"state_lost,omitempty"`
+	// Killed says that the code didn't obey its interrupt, so that its kernel
+	// was ended and all variables with it: Status is timeout or interrupted.
+	Killed bool `json:"killed,omitempty"`
 	// Truncated is how many bytes of output were dropped, over the bound.
 	Truncated  int64 `json:"truncated,omitempty"`
 	DurationMS int64 `json:"duration_ms"`

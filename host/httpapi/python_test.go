@@ -224,6 +224,22 @@ func TestAKernelThatDiesInMidCall(t *testing.T) {
 	}
 }
 
+func TestCodeThatIgnoresItsInterruptIsEnded(t *testing.T) {
+	s := hosttest.NewStage(t, hosttest.Options{})
+	session := s.Agent.Session()
+	r := s.Agent.Call(session, "python_run", args{"timeout_seconds": 1, "code": `
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("deaf", flush=True)
+while True: pass`})
+	if got := text(r); !r.IsError || !strings.Contains(got, "deaf") || !strings.Contains(got, "variables are gone") {
+		t.Errorf("got %v %q", r.IsError, got)
+	}
+	if got := text(run(s, session, "1+1")); !strings.Contains(got, "2") || !strings.Contains(got, "started afresh") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestAClientThatVanishesEndsItsRun shows that nobody's loop goes on.
 func TestAClientThatVanishesEndsItsRun(t *testing.T) {
 	s := hosttest.NewStage(t, hosttest.Options{})

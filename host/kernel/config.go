@@ -77,7 +77,8 @@ type Config struct {
 	// StartTimeout bounds the start of a process; zero is DefaultStartTimeout.
 	StartTimeout time.Duration
 	// InterruptGrace is how long an interrupted execution may take to end,
-	// before its process is killed; zero is DefaultInterruptGrace.
+	// before its process is killed; at half of it the interrupt is repeated.
+	// Zero is DefaultInterruptGrace.
 	InterruptGrace time.Duration
 	// Heartbeat is how long a process may fail to answer its heartbeat before
 	// it counts as dead; zero is DefaultHeartbeat.

@@ -53,7 +53,7 @@ func (k *Kernel) run(ctx context.Context, e *execution, p *process, code string,
 	purpose := p.endedFor()
 	switch {
 	case lost && purpose != nil:
-		err = purpose
+		err = contextError(purpose, "while it ran")
 	case lost && !e.killed:
 		reason, _, _ := p.ended()
 		err = abi.Errorf(abi.CodeStateLost, "the kernel ended while the code ran (%s); its variables are gone", reason).
@@ -73,7 +73,7 @@ func (k *Kernel) run(ctx context.Context, e *execution, p *process, code string,
 		k.putBackLost(stateLost)
 		return response, err
 	}
-	response.StateLost = stateLost
+	response.StateLost, response.Killed = stateLost, lost
 	return response, nil
 }
 

@@ -197,7 +197,10 @@ func (k *Kernel) start(ctx context.Context) (*process, error) {
 
 // noteEnd is called when a process has ended.
 func (k *Kernel) noteEnd(p *process) {
-	reason, at, _ := p.ended()
+	reason, at, ok := p.ended()
+	if !ok {
+		reason, at = "it would not end", time.Now()
+	}
 	k.log.Info("a kernel ended", "language", k.config.Language, "pid", p.child.PID(), "reason", reason)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -206,7 +209,7 @@ func (k *Kernel) noteEnd(p *process) {
 		k.process = nil
 	}
 	if p.endedFor() == nil && k.runs > 0 {
-		k.lost = fmt.Sprintf("the kernel ended at %s (%s); the variables and imports from before are gone",
+		k.lost = fmt.Sprintf("the kernel ended at %s (%s)",
 			at.UTC().Format(time.RFC3339), reason)
 	}
 }
@@ -338,7 +341,8 @@ func (k *Kernel) Status() abi.KernelStatusResponse {
 // already, from Reset or Close, stays.
 func contextError(cause error, during string) error {
 	if e, ok := errors.AsType[*abi.Error](cause); ok {
-		return e
+		own := *e // several callers get it
+		return &own
 	}
 	code := abi.CodeCanceled
 	if errors.Is(cause, context.DeadlineExceeded) {

@@ -69,6 +69,7 @@ func TestStartIsGivenUpWithItsCaller(t *testing.T) {
 func TestStartWritesNowhereElse(t *testing.T) {
 	outside := t.TempDir()
 	k := newKernel(t, func(c *kernel.Config) {
+		c.CacheDir = ""
 		// Links that code of an earlier process could have left.
 		for _, name := range []string{"ipython", "matplotlib", "work", "tmp"} {
 			if err := os.Symlink(outside, filepath.Join(c.Dir, name)); err != nil {

@@ -247,6 +247,10 @@ func (t *transcript) trim() {
 func (t *transcript) outputs() (list []abi.Output, truncated int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.joined()
+}
+
+func (t *transcript) joined() (list []abi.Output, truncated int64) {
 	all := items{list: slices.Clone(t.head.list)}
 	if n := len(all.list); n > 0 { // join appends to the last one
 		all.list[n-1].text = slices.Clone(all.list[n-1].text)
@@ -278,8 +282,11 @@ func (t *transcript) outputs() (list []abi.Output, truncated int64) {
 
 // moveTo gives the outputs to another transcript and forgets them.
 func (t *transcript) moveTo(other *transcript) {
-	list, truncated := t.outputs()
-	t.clear(false)
+	t.mu.Lock()
+	list, truncated := t.joined()
+	t.clearNext = true
+	t.clearIfDue()
+	t.mu.Unlock()
 	for _, o := range list {
 		if o.Type == abi.OutputStream {
 			other.stream(o.Name, o.Text)

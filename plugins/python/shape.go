@@ -27,7 +27,7 @@ func shape(done kernel.Execution) sdk.Result {
 	var blocks []sdk.Content
 	if done.StateLost != "" {
 		blocks = append(blocks, sdk.Text(fmt.Sprintf(
-			"Note: Python was started afresh (%s). Variables, imports and functions of earlier calls are gone, files are kept. Run again what is still needed.", done.StateLost)))
+			"Note: Python was started afresh: %s. Variables, imports and functions of earlier calls are gone, files are kept. Run again what is still needed.", done.StateLost)))
 	}
 	printed := outputs(done)
 	blocks = append(blocks, bound(printed, maxText, "print less, or write to a file in output/")...)
@@ -42,10 +42,10 @@ func shape(done kernel.Execution) sdk.Result {
 	switch done.Status {
 	case abi.StatusTimeout:
 		blocks = append(blocks, sdk.Text(fmt.Sprintf(
-			"[interrupted after %v, when its time was over: what it printed is above, variables are kept]", took)))
+			"[interrupted after %v, when its time was over: what it printed is above, %s]", took, variables(done))))
 	case abi.StatusInterrupted:
 		blocks = append(blocks, sdk.Text(fmt.Sprintf(
-			"[interrupted by somebody else after %v: what it printed is above, variables are kept]", took)))
+			"[interrupted by somebody else after %v: what it printed is above, %s]", took, variables(done))))
 	case abi.StatusOK:
 		if len(printed) == 0 {
 			blocks = append(blocks, sdk.Text("[done, nothing printed]"))
@@ -62,6 +62,14 @@ func shape(done kernel.Execution) sdk.Result {
 		r.Meta["sallyport/state_lost"] = meta(done.StateLost)
 	}
 	return r
+}
+
+// variables says what an interrupt left of them.
+func variables(done kernel.Execution) string {
+	if done.Killed {
+		return "but it did not obey, so Python was ended: variables are gone, the next run starts afresh"
+	}
+	return "variables are kept"
 }
 
 // meta writes a string or a number.
