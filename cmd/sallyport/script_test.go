@@ -25,11 +25,17 @@ func binDir(t *testing.T) string {
 // $ROOT is the repository, and $HELLO, $FILES and $UNGRANTED are the files of
 // built plugins.
 func TestScripts(t *testing.T) {
-	vars := []string{
-		"ROOT=" + hosttest.Root(),
-		"HELLO=" + hosttest.Plugin(t, "testdata/plugins/hello"),
-		"UNGRANTED=" + hosttest.Plugin(t, "testdata/plugins/ungranted"),
-		"FILES=" + hosttest.Plugin(t, "plugins/files"),
+	vars := []string{"ROOT=" + hosttest.Root()}
+	built := t.TempDir()
+	for name, dir := range map[string]string{
+		"HELLO": "testdata/plugins/hello", "UNGRANTED": "testdata/plugins/ungranted", "FILES": "plugins/files",
+	} {
+		out := filepath.Join(built, filepath.Base(dir)+".wasm")
+		cmd := exec.CommandContext(t.Context(), "sallyport", "plugin", "build", filepath.Join(hosttest.Root(), dir), "-o", out)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, said)
+		}
+		vars = append(vars, name+"="+out)
 	}
 	// Scripts have a home of their own, and the go command its usual caches.
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOTOOLCHAIN"} {
