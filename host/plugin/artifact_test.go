@@ -132,6 +132,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"dangling reference", guest{manifest: manifest(`{"type":"object","$ref":"#/$defs/a"}`)}.wasm(t), abi.CodeInvalidArgument, `of a name that is there`, ""},
 		{"dynamic schema", guest{manifest: manifest(`{"type":"object","$dynamicRef":"#a"}`)}.wasm(t), abi.CodeInvalidArgument, `anchors and dynamic references`, ""},
 		{"schema of another draft", guest{manifest: manifest(`{"type":"object","$schema":"http://json-schema.org/draft-04/schema#"}`)}.wasm(t), abi.CodeInvalidArgument, `use draft 2020-12`, ""},
+		{"schema whose draft the validator doesn't know", guest{manifest: manifest(`{"type":"object","$schema":"https://json-schema.org/draft/2020-12/schema#"}`)}.wasm(t), abi.CodeInvalidArgument, `use draft 2020-12`, ""},
 		{"schema that explodes", guest{manifest: manifest(exploding())}.wasm(t), abi.CodeInvalidArgument, `more than 4096 subschemas`, ""},
 		{"bad output schema", guest{manifest: edited(func(m *abi.Manifest) { m.Tools[0].OutputSchema = json.RawMessage(`{"$ref":"x.json"}`) })}.wasm(t), abi.CodeInvalidArgument, `tool "tell": outputSchema`, ""},
 		{"files not a zip", guest{manifest: manifest(anyObject), files: []byte("hello")}.wasm(t), abi.CodeInvalidArgument, "sallyport.files is not a zip archive", ""},

@@ -115,9 +115,9 @@ func (m *measure) supported(s *jsonschema.Schema) error {
 		return fmt.Errorf("$id is supported at the root alone")
 	}
 	switch s.Schema {
-	case "", "https://json-schema.org/draft/2020-12/schema", "https://json-schema.org/draft/2020-12/schema#",
+	case "", "https://json-schema.org/draft/2020-12/schema",
 		"http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft-07/schema#":
-		return nil
+		return nil // those that the validator takes
 	}
 	return fmt.Errorf("$schema is %q: use draft 2020-12 or draft-07", clip(s.Schema))
 }
