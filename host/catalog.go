@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-dev/sallyport/host/internal/engine"
 	"github.com/sallyport-dev/sallyport/host/plugin"
 	"github.com/sallyport-dev/sallyport/host/policy"
+	"github.com/sallyport-dev/sallyport/host/strictyaml"
 )
 
 // States of a plugin in the catalog.
@@ -319,14 +320,19 @@ func readPolicy(file string) (*policy.Policy, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &policy.Policy{Version: 1}, nil
 	}
+	var pol *policy.Policy
 	if err == nil {
-		var pol *policy.Policy
 		if pol, err = policy.Parse(b); err == nil {
 			return pol, nil
 		}
+		err = strictyaml.InFile(file, err)
 	}
-	return nil, abi.Errorf(abi.CodeUnavailable, "the policy %s can't be used, so no plugin is: %w", file, err).
-		WithHint("mend the file; until then every plugin is refused")
+	e := abi.Errorf(abi.CodeUnavailable, "the policy can't be used, so every plugin is refused: %s", err).WithCause(err)
+	if cause, ok := errors.AsType[*abi.Error](err); ok {
+		e.Message = "the policy can't be used, so every plugin is refused: " + cause.Message
+		e.Hint = cause.Hint
+	}
+	return nil, e
 }
 
 // mergeLimits takes what the operator set, else what the plugin asks for, else

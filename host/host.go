@@ -299,7 +299,7 @@ func (h *Host) Status(ctx context.Context) Status {
 // Describe runs the describe export of a module, without any capability, and
 // returns its frame: what plugin.Build needs to learn tools and schemas.
 func Describe(ctx context.Context, wasm []byte) ([]byte, error) {
-	e, err := engine.New(engine.Config{})
+	e, err := engine.New(engine.Config{Interpreter: true})
 	if err != nil {
 		return nil, err
 	}

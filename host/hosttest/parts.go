@@ -2,13 +2,12 @@ package hosttest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
-
-	"github.com/sallyport-dev/sallyport/host"
-	"github.com/sallyport-dev/sallyport/host/plugin"
 )
 
 // Root is the repository's folder.
@@ -38,7 +37,9 @@ var (
 
 // Plugin builds the plugin in a folder of the repository, such as
 // plugins/python, and returns the path of its .wasm file. It builds each once
-// a test binary, so a file is never older than its source.
+// a test binary, so a file is never older than its source; and it does so with
+// the command, built without the race detector, under which describing a
+// plugin takes many times as long.
 func Plugin(t testing.TB, dir string) string {
 	t.Helper()
 	builtMu.Lock()
@@ -46,8 +47,8 @@ func Plugin(t testing.TB, dir string) string {
 	if file, ok := built[dir]; ok {
 		return file
 	}
-	// Test binaries run side by side: each builds into a name of its own and
-	// moves it to the common one.
+	// Test binaries run side by side: each builds into a folder of its own and
+	// moves the file to the common one.
 	out := filepath.Join(Root(), "build", "test")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		t.Fatal(err)
@@ -57,17 +58,22 @@ func Plugin(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(own)
-	file := filepath.Join(own, filepath.Base(dir)+".wasm")
-	_, err = plugin.Build(t.Context(), plugin.BuildConfig{
-		Dir: filepath.Join(Root(), filepath.FromSlash(dir)), Output: file, Describe: host.Describe, Stderr: os.Stderr,
-	})
-	if err != nil {
-		t.Fatalf("plugin %s: %v", dir, err)
-	}
+	command, file := filepath.Join(own, "sallyport"), filepath.Join(own, filepath.Base(dir)+".wasm")
+	run(t, "go", "build", "-o", command, "./cmd/sallyport")
+	run(t, command, "plugin", "build", filepath.FromSlash(dir), "-o", file)
 	final := filepath.Join(out, filepath.Base(dir)+".wasm")
 	if err := os.Rename(file, final); err != nil {
 		t.Fatal(err)
 	}
 	built[dir] = final
 	return final
+}
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
 }

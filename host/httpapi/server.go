@@ -144,7 +144,12 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		h.Set(echo.HeaderCacheControl, "no-store")
 		started := time.Now()
-		err := next(c)
+		// No client may hold a connection for ever by reading or sending
+		// slowly. A tool call sets its own times.
+		err := setDeadlines(c, transferTime, transferTime)
+		if err == nil {
+			err = next(c)
+		}
 		if err != nil {
 			c.Error(err)
 		}
@@ -153,6 +158,22 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			"principal", tokenOf(c).Principal())
 		return nil
 	}
+}
+
+// transferTime bounds how long a body may take to be sent or read.
+const transferTime = 10 * time.Minute
+
+// setDeadlines bounds from now on how long reading from the client and writing
+// to it may take; zero is for ever.
+func setDeadlines(c echo.Context, read, write time.Duration) error {
+	at := func(d time.Duration) time.Time {
+		if d == 0 {
+			return time.Time{}
+		}
+		return time.Now().Add(d)
+	}
+	rc := http.NewResponseController(c.Response())
+	return errors.Join(rc.SetReadDeadline(at(read)), rc.SetWriteDeadline(at(write)))
 }
 
 // recoverPanic turns a panic into an internal error; the stack goes to the log.

@@ -34,6 +34,10 @@ func (s *Server) callTool(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	// The call may take long, and a read that times out would end it.
+	if err := setDeadlines(c, 0, 0); err != nil {
+		return err
+	}
 	call := host.ToolCall{
 		Session: sessionOf(c), Tool: c.Param("tool"), Arguments: arguments,
 		Principal: tokenOf(c).Principal(), Request: requestID(c),
@@ -41,6 +45,9 @@ func (s *Server) callTool(c echo.Context) error {
 	if !accepts(c.Request(), "text/event-stream") {
 		result, err := s.host.Call(c.Request().Context(), call)
 		if err != nil {
+			return errors.Join(err, setDeadlines(c, 0, transferTime))
+		}
+		if err := setDeadlines(c, 0, transferTime); err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, linked(call.Session.ID, result))
@@ -127,8 +134,10 @@ type stream struct {
 	wg   sync.WaitGroup
 }
 
-// keepAlive is how often a silent stream says that it is alive.
-const keepAlive = 5 * time.Second
+const (
+	keepAlive = 5 * time.Second  // a silent stream says that it is alive
+	writeTime = 30 * time.Second // a client takes at most, to read an event
+)
 
 func newStream(c echo.Context) *stream {
 	ctx, cancel := context.WithCancel(c.Request().Context())
@@ -171,9 +180,12 @@ func (st *stream) finish(e abi.Event) {
 	st.send(e)
 }
 
-// write needs the lock.
+// write needs the lock. A client that doesn't read for writeTime is given up.
 func (st *stream) write(text string) {
-	_, err := io.WriteString(st.c.Response(), text)
+	err := setDeadlines(st.c, 0, writeTime)
+	if err == nil {
+		_, err = io.WriteString(st.c.Response(), text)
+	}
 	if err == nil {
 		err = http.NewResponseController(st.c.Response()).Flush()
 	}

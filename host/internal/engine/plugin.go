@@ -53,7 +53,11 @@ func newPlugin(ctx context.Context, e *Engine, wasm []byte, memoryMiB int) (*Plu
 // goroutine, this one: a fault of the compiler's in any other couldn't be
 // recovered.
 func (p *Plugin) compile(ctx context.Context, wasm []byte, cache wazero.CompilationCache) (err error) {
-	config := wazero.NewRuntimeConfig().
+	config := wazero.NewRuntimeConfig()
+	if p.engine.config.Interpreter {
+		config = wazero.NewRuntimeConfigInterpreter()
+	}
+	config = config.
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithCloseOnContextDone(true).
 		WithDebugInfoEnabled(false)
