@@ -96,6 +96,7 @@ func TestSlowSinkDoesNotSlowTheKernel(t *testing.T) {
 }
 
 func TestBoundsOfOneOutput(t *testing.T) {
+	t.Parallel()
 	k := newKernel(t, func(c *kernel.Config) { c.MaxOutput, c.MaxBlobs = 64<<10, 1<<20 })
 	run(t, k, "from IPython.display import display, HTML, Image, publish_display_data\nimport base64")
 	for _, c := range []struct {

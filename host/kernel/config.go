@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"os/exec"
@@ -132,26 +133,19 @@ func (c *Config) complete() error {
 	if c.Argv != nil && !strings.Contains(strings.Join(c.Argv, "\n"), connectionFile) {
 		return invalid("the command has no %s: %q", connectionFile, c.Argv)
 	}
-	setDefault(&c.Language, DefaultLanguage)
-	setDefault(&c.CacheDir, filepath.Join(c.Dir, "cache"))
-	setDefault(&c.MaxTime, DefaultMaxTime)
-	setDefault(&c.StartTimeout, DefaultStartTimeout)
-	setDefault(&c.InterruptGrace, DefaultInterruptGrace)
-	setDefault(&c.Heartbeat, DefaultHeartbeat)
-	setDefault(&c.MaxOutput, DefaultMaxOutput)
-	setDefault(&c.MaxBlobs, DefaultMaxBlobs)
-	setDefault(&c.MaxQueue, DefaultMaxQueue)
+	c.Language = cmp.Or(c.Language, DefaultLanguage)
+	c.CacheDir = cmp.Or(c.CacheDir, filepath.Join(c.Dir, "cache"))
+	c.MaxTime = cmp.Or(c.MaxTime, DefaultMaxTime)
+	c.StartTimeout = cmp.Or(c.StartTimeout, DefaultStartTimeout)
+	c.InterruptGrace = cmp.Or(c.InterruptGrace, DefaultInterruptGrace)
+	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
+	c.MaxOutput = cmp.Or(c.MaxOutput, DefaultMaxOutput)
+	c.MaxBlobs = cmp.Or(c.MaxBlobs, DefaultMaxBlobs)
+	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
 	return nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // command returns the program and its arguments.

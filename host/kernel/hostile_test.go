@@ -75,6 +75,7 @@ func TestKernelThatLiesHarmsNothing(t *testing.T) {
 }
 
 func TestKernelCannotReachIntoTheHostFromItsSockets(t *testing.T) {
+	t.Parallel()
 	// Code in the kernel announces a frame of 2⁶² bytes on the connection itself.
 	k := newKernel(t, func(c *kernel.Config) { c.Heartbeat = 2 * time.Second })
 	run(t, k, "kept = 1")

@@ -67,7 +67,8 @@ func New(c Config) (*Kernel, error) {
 //
 // When the request's time is over, or Interrupt is called, the code is
 // interrupted, and if it doesn't end within Config.InterruptGrace its process
-// is killed; the response has the status and what was printed until then.
+// is killed, which Killed says; the response has the status and what was
+// printed until then.
 // StateLost says in the first response of a new process why the variables are
 // gone and since when, unless that was asked for by Reset.
 //

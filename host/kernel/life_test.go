@@ -40,6 +40,7 @@ func TestTimeoutKeepsOutputAndVariables(t *testing.T) {
 }
 
 func TestTimeoutIsBoundedByTheKernels(t *testing.T) {
+	t.Parallel()
 	k := newKernel(t, func(c *kernel.Config) { c.MaxTime = 300 * time.Millisecond })
 	for _, ms := range []int64{0, 3600_000, 1 << 62} {
 		r, err := k.Execute(t.Context(), abi.KernelExecuteRequest{Code: forever, TimeoutMS: ms}, nil)
@@ -50,6 +51,7 @@ func TestTimeoutIsBoundedByTheKernels(t *testing.T) {
 }
 
 func TestInterruptEndsALoopAndKeepsVariables(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []kernel.InterruptMode{kernel.InterruptSignal, kernel.InterruptMessage} {
 		k := newKernel(t, func(c *kernel.Config) { c.InterruptMode = mode })
 		run(t, k, "kept = 'still here'")
@@ -136,8 +138,11 @@ func TestCodeThatIgnoresInterruptsLosesItsKernel(t *testing.T) {
 		if abi.CodeOf(got.err) != c.code || got.response.Status != c.status || printed(got.response, "stdout") != "begun\n" {
 			t.Errorf("%s: %v %+v", c.name, got.err, got.response)
 		}
+		if got.err == nil && !got.response.Killed {
+			t.Errorf("%s: the response doesn't say that the variables are gone", c.name)
+		}
 		r := run(t, k, "print('kept' in globals())")
-		if printed(r, "stdout") != "False\n" || !strings.Contains(r.StateLost, "did not obey an interrupt") {
+		if printed(r, "stdout") != "False\n" || r.Killed || !strings.Contains(r.StateLost, "did not obey an interrupt") {
 			t.Errorf("%s: %+v", c.name, r)
 		}
 		if r.StateLost == "" {

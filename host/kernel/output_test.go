@@ -98,6 +98,7 @@ func TestFigureIsABlob(t *testing.T) {
 }
 
 func TestChineseTitleIsDrawnWithoutAWarning(t *testing.T) {
+	t.Parallel()
 	zone := t.TempDir()
 	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{{Source: zone, Target: "output"}} })
 	draw := func(file, more string) []byte {
@@ -132,6 +133,7 @@ plt.close()
 }
 
 func TestListOfFontsIsMadeOnce(t *testing.T) {
+	t.Parallel()
 	k := newKernel(t, nil)
 	run(t, k, "import matplotlib.font_manager as fm, os\nbefore = os.listdir(os.environ['MPLCONFIGDIR'])")
 	expect(t, k, "print(any(n.startswith('fontlist') for n in before), 'matplotlibrc' in before)", "True True\n")
@@ -281,6 +283,7 @@ func TestEnvironmentIsTheKernelsOwn(t *testing.T) {
 }
 
 func TestWorkingDirectoryShowsTheViews(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	var views []proc.View
 	for _, zone := range []string{"upload", "output", "store"} {

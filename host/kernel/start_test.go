@@ -24,6 +24,7 @@ func script(t *testing.T, text string) string {
 }
 
 func TestStartThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, message, hint string
 		change              func(*kernel.Config)
@@ -59,6 +60,7 @@ func TestStartThatFailsSaysWhy(t *testing.T) {
 }
 
 func TestStartIsGivenUpWithItsCaller(t *testing.T) {
+	t.Parallel()
 	k := newKernel(t, func(c *kernel.Config) { c.Python = script(t, "exec sleep 1000") })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -67,6 +69,7 @@ func TestStartIsGivenUpWithItsCaller(t *testing.T) {
 }
 
 func TestStartWritesNowhereElse(t *testing.T) {
+	t.Parallel()
 	outside := t.TempDir()
 	k := newKernel(t, func(c *kernel.Config) {
 		c.CacheDir = ""
@@ -84,6 +87,7 @@ func TestStartWritesNowhereElse(t *testing.T) {
 }
 
 func TestCheckFindsWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	path, err := python()
 	if err != nil {
 		t.Fatal(err)
