@@ -136,7 +136,7 @@ func (a admission) checkImport(i int, imp functionImport) error {
 	case !strings.HasPrefix(imp.module, abi.ModulePrefix):
 		return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s: a plugin imports sallyport modules and %s alone", i, full, abi.ModuleWASI)
 	case imp.module != abi.ModuleCall && !slices.Contains(a.modules, imp.module):
-		return abi.Errorf(abi.CodePermissionDenied, "the plugin imports %s beyond its manifest: import %d, %s", imp.module, i, full).
+		return abi.Errorf(abi.CodeInvalidArgument, "the plugin imports %s beyond its manifest: import %d, %s", imp.module, i, full).
 			WithHint("request the capability in plugin.yaml and build the plugin again")
 	case imp.module == abi.ModuleCall && imp.name == abi.FuncResponse:
 		want = responseSignature

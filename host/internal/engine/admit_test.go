@@ -105,12 +105,12 @@ func TestAdmission(t *testing.T) {
 				g.use(abi.ModuleCall, "log", op, i64)
 				g.use(abi.ModuleKernel, "execute", op, i64)
 			}),
-			code: abi.CodePermissionDenied, texts: []string{"imports sallyport:kernel beyond its manifest", "import 1", "execute"}, hint: "plugin.yaml",
+			code: abi.CodeInvalidArgument, texts: []string{"imports sallyport:kernel beyond its manifest", "import 1", "execute"}, hint: "plugin.yaml",
 		},
 		{
 			name: "a module of ours that nobody knows is beyond every manifest",
 			wasm: with(func(g *guest) { g.use("sallyport:time", "travel", op, i64) }),
-			code: abi.CodePermissionDenied, texts: []string{"sallyport:time beyond its manifest"},
+			code: abi.CodeInvalidArgument, texts: []string{"sallyport:time beyond its manifest"},
 		},
 		{
 			name:    "an unknown function of a known module",
