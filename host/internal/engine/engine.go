@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -56,19 +57,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
-	setDefault(&c.MaxModuleBytes, 64<<20)
-	setDefault(&c.MemoryMiB, 256)
-	setDefault(&c.DescribeTimeout, 10*time.Second)
-	setDefault(&c.OpenFiles, 128)
-	setDefault(&c.OutputBytes, 64<<10)
+	c.MaxModuleBytes = cmp.Or(c.MaxModuleBytes, 64<<20)
+	c.MemoryMiB = cmp.Or(c.MemoryMiB, 256)
+	c.DescribeTimeout = cmp.Or(c.DescribeTimeout, 10*time.Second)
+	c.OpenFiles = cmp.Or(c.OpenFiles, 128)
+	c.OutputBytes = cmp.Or(c.OutputBytes, 64<<10)
 	return c, nil
-}
-
-func setDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // An Engine compiles plugins and keeps what they share. It is safe for use
@@ -121,10 +115,10 @@ type Options struct {
 // module is refused with
 //
 //   - invalid_argument when it isn't well-formed, isn't a plugin, or has a part
-//     that plugins may not have (a start function, a foreign import);
+//     that plugins may not have (a start function, a foreign import, one of a
+//     sallyport module beyond options.Modules);
 //   - unimplemented when it speaks another version of the ABI or imports a
 //     function that this host hasn't;
-//   - permission_denied when it imports a sallyport module beyond options.Modules;
 //   - resource_exhausted when it, a part of it or its first memory is too large.
 //
 // The wasm isn't kept. Of several compilations of one module at once, one does

@@ -37,7 +37,7 @@ func TestOperationGetsTheRequestAndTheGuestTheResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := engine.Call{Dispatch: engine.Trace(&trace, func(_ context.Context, op string, _ []byte) ([]byte, error) {
+	c := engine.Call{Dispatch: traced(&trace, func(_ context.Context, op string, _ []byte) ([]byte, error) {
 		if op == abi.OpKernelExecute {
 			return nil, abi.Errorf(abi.CodeStateLost, "the kernel died")
 		}

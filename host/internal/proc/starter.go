@@ -48,9 +48,6 @@ func New(c Config) (*Starter, error) {
 	return &Starter{isolation: c.Isolation, log: c.Logger}, nil
 }
 
-// Isolation returns how children are started.
-func (s *Starter) Isolation() Isolation { return s.isolation }
-
 // Start starts a child and returns when it is ready. ctx bounds the start, not
 // the child's life. On any error nothing of the child is left; the error is an
 // *Error. The caller ends the child with Stop.

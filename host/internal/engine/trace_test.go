@@ -1,4 +1,4 @@
-package engine
+package engine_test
 
 import (
 	"context"
@@ -6,16 +6,17 @@ import (
 	"io"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
 )
 
-// Trace returns a Dispatch that does what next does and writes two lines to w
+// traced returns a Dispatch that does what next does and writes two lines to w
 // for each operation, what went in and what came out:
 //
 //	==> kernel.execute({"code":"1+1"})
 //	<== 12 bytes
 //
-// A body is told by its length, an error by its text. It is for tests.
-func Trace(w io.Writer, next Dispatch) Dispatch {
+// A body is told by its length, an error by its text.
+func traced(w io.Writer, next engine.Dispatch) engine.Dispatch {
 	return func(ctx context.Context, op string, frame []byte) ([]byte, error) {
 		if f, err := abi.DecodeFrame(frame); err != nil {
 			fmt.Fprintf(w, "==> %s(%d bytes, no frame)\n", op, len(frame))
