@@ -14,50 +14,96 @@ import (
 	"github.com/sallyport-dev/sallyport/host/policy"
 )
 
+// Terms are how a grant differs from what a plugin asks for, or from what its
+// entry has. The zero value is a grant of all that a new plugin asks for, and
+// for one that has an entry no more than that has.
+type Terms struct {
+	// Without names capabilities and zones that aren't granted: "kernel",
+	// "files", "files.store".
+	Without []string
+	// Widen grants what the plugin asks for beyond the grant of its entry.
+	Widen bool
+}
+
 // An Approval is a policy entry that an operator is about to make.
 type Approval struct {
 	Entry   policy.Entry
-	Changes []string // against the approved version, in words; nil for a first approval
+	Changes []string // against the entry there is, in words; nil where there is none
+	// Withheld says in words what the plugin asks for and isn't granted: what
+	// Widen would grant, and what Without took away.
+	Withheld []string
 
 	file string
 }
 
-// Prepare makes the Approval of a plugin: a grant of what it asks for less
-// what without names ("kernel", "files", "files.store"). Limits and settings
-// of an earlier entry are kept. Nothing is written.
-func Prepare(policyFile string, a *plugin.Artifact, without []string) (*Approval, error) {
+// Prepare makes the Approval of a plugin. What an operator took out of an
+// earlier entry stays out, unless terms widen it; its limits and settings are
+// kept. Nothing is written.
+func Prepare(policyFile string, a *plugin.Artifact, terms Terms) (*Approval, error) {
 	pol, err := readPolicy(policyFile)
 	if err != nil {
 		return nil, err
 	}
-	grant := policy.Effective(a.Manifest.Capabilities, a.Manifest.Capabilities, nil) // a copy
-	for _, name := range without {
-		if err := takeAway(&grant, name); err != nil {
+	asked := a.Manifest.Capabilities
+	most := policy.Effective(asked, asked, nil) // a copy
+	for _, name := range terms.Without {
+		if err := takeAway(&most, asked, name); err != nil {
 			return nil, err
 		}
 	}
-	ap := &Approval{file: policyFile, Entry: policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: grant}}
+	ap := &Approval{file: policyFile, Entry: policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: most}}
 	if old, ok := pol.Lookup(a.Manifest.Name); ok {
 		ap.Entry.Limits, ap.Entry.Config = old.Limits, old.Config
-		if ap.Changes = plugin.Diff(abi.Manifest{Capabilities: old.Grant}, abi.Manifest{Capabilities: grant}); len(ap.Changes) == 0 {
-			ap.Changes = []string{"the grant stays as it was"}
+		if !terms.Widen {
+			ap.Entry.Grant = policy.Effective(most, old.Grant, nil)
 		}
+		ap.Changes = grantChanges(old.Grant, ap.Entry.Grant)
 	}
+	ap.Withheld = slices.Concat(
+		beyond(most, ap.Entry.Grant, "not granted (use --widen)"),
+		beyond(asked, most, "not granted (--without)"))
 	return ap, nil
 }
 
-// takeAway removes a capability or a zone from a grant.
-func takeAway(grant *abi.Capabilities, name string) error {
+// grantChanges says in words how a grant differs from the one before it.
+func grantChanges(old, new abi.Capabilities) []string {
+	changes := plugin.Diff(abi.Manifest{Capabilities: old}, abi.Manifest{Capabilities: new})
+	if len(changes) == 0 {
+		return []string{"the grant stays as it was"}
+	}
+	for i, c := range changes {
+		changes[i] = strings.Replace(c, "asked", "granted", 1) // it is how each line begins
+	}
+	return changes
+}
+
+// beyond says in words, each with a note, what asked has and granted hasn't.
+func beyond(asked, granted abi.Capabilities, note string) []string {
+	var out []string
+	has := plugin.Words(granted)
+	for _, words := range plugin.Words(asked) {
+		if !slices.Contains(has, words) {
+			out = append(out, words+": "+note)
+		}
+	}
+	return out
+}
+
+// takeAway removes from a grant a capability or a zone that is asked for. It may
+// have been removed before.
+func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) error {
 	capability, zone, isZone := strings.Cut(name, ".")
 	switch {
-	case name == "kernel" && grant.Kernel != nil:
+	case name == "kernel" && asked.Kernel != nil:
 		grant.Kernel = nil
 		return nil
-	case name == "files" && grant.Files != nil:
+	case name == "files" && asked.Files != nil:
 		grant.Files = nil
 		return nil
-	case capability == "files" && isZone && grant.Files != nil && grant.Files.Zone(zone) != nil:
-		*grant.Files.Zone(zone) = abi.AccessNone
+	case capability == "files" && isZone && asked.Files != nil && asked.Files.Zone(zone) != nil:
+		if grant.Files != nil {
+			*grant.Files.Zone(zone) = abi.AccessNone
+		}
 		return nil
 	}
 	return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among what the plugin asks for", name).

@@ -21,16 +21,20 @@ func newPluginAllow() *cobra.Command {
 		Short: "put a plugin on the whitelist, pinned to its digest",
 		Long: `Allow shows what the plugin asks for, and what a new version asks for that the
 approved one didn't, and then writes it into the policy: its digest, and a grant
-of what it asks for, less what --without takes away. Limits and settings that you
-gave it before are kept. A running host takes the policy at once.
+of what it asks for, less what --without takes away. A plugin that is there
+already is renewed: its limits and settings are kept, and it is granted no more
+than it was, however much it asks for, unless you say --widen. What it asks for
+and doesn't get is shown as withheld. A running host takes the policy at once.
 
 On a terminal it asks before it writes, unless --yes says so already. In a script
 it doesn't ask: the command is the answer, and what it printed is what it granted.`,
 		Example: `  sallyport plugin allow build/plugins/python.wasm
-  sallyport plugin allow build/plugins/files.wasm --without files.deploy`,
+  sallyport plugin allow build/plugins/files.wasm --without files.deploy
+  sallyport plugin allow build/plugins/files.wasm --widen`,
 		Args: exactly("FILE.wasm"),
 	}
 	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, files, or a zone such as files.store; may be repeated")
+	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before")
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
 	addSettings(cmd, "policy", "plugin_dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -42,7 +46,7 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 		if err != nil {
 			return err
 		}
-		approval, err := host.Prepare(cfg.Policy, a, *without)
+		approval, err := host.Prepare(cfg.Policy, a, host.Terms{Without: *without, Widen: *widen})
 		if err != nil {
 			return err
 		}
@@ -73,6 +77,7 @@ func request(a *plugin.Artifact, approval *host.Approval, old *plugin.Artifact) 
 	fmt.Fprintf(&b, "%s %s, %s\n", a.Manifest.Name, printable(a.Manifest.Version), a.Digest)
 	lines(&b, "grants", orNothing(plugin.Words(approval.Entry.Grant)))
 	lines(&b, "changes", approval.Changes)
+	lines(&b, "withheld", approval.Withheld)
 	if old != nil {
 		lines(&b, "since "+printable(old.Manifest.Version), sinceNothing(plugin.Diff(old.Manifest, a.Manifest)))
 	}
