@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/plugin"
 	"github.com/sallyport-dev/sallyport/host/policy"
@@ -110,10 +112,26 @@ func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) erro
 		WithHint("use kernel, files, or a zone such as files.store; sallyport plugin inspect shows what it asks for")
 }
 
-// Write puts the entry into the policy file, in one step. What others wrote
-// there since Prepare is kept, save in this plugin's entry.
-func (ap *Approval) Write() error {
-	pol, err := readPolicy(ap.file)
+// Write puts the entry into the policy file, in one step; where that is a link,
+// into the file it leads to. What others wrote there since Prepare is kept, save
+// in this plugin's entry. Several processes may do it at once.
+func (ap *Approval) Write() (err error) {
+	fail := func(err error) error {
+		return abi.Errorf(abi.CodeUnavailable, "the policy %s can't be written: %w", ap.file, err).WithHint("name another file with --policy")
+	}
+	file, err := followLinks(ap.file)
+	if err != nil {
+		return fail(err)
+	}
+	lock, err := os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fail(err)
+	}
+	pol, err := readPolicy(file)
 	if err != nil {
 		return err
 	}
@@ -122,19 +140,35 @@ func (ap *Approval) Write() error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(ap.file), ".policy-*")
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".policy-*")
 	if err != nil {
-		return abi.Errorf(abi.CodeUnavailable, "the policy can't be written: %w", err).WithHint("name another file with --policy")
+		return fail(err)
 	}
 	_, err = tmp.Write(b)
 	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), ap.file)
+		err = os.Rename(tmp.Name(), file)
 	}
 	if err != nil {
-		return errors.Join(abi.Errorf(abi.CodeUnavailable, "the policy %s can't be written: %w", ap.file, err), os.Remove(tmp.Name()))
+		return errors.Join(fail(err), os.Remove(tmp.Name()))
 	}
 	return nil
+}
+
+// followLinks returns the file that a path stands for, which needn't be there.
+func followLinks(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link: a file, or nothing yet
+		}
+		if !filepath.IsAbs(to) {
+			// Not cleaned: in dir/../to, dir may be a link as well.
+			to = filepath.Dir(path) + string(filepath.Separator) + to
+		}
+		path = to
+	}
+	return "", unix.ELOOP
 }
 
 // Verdict says in words what the policy says of a plugin.
