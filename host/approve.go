@@ -214,7 +214,7 @@ func List(pluginDir, policyFile string) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(pluginDir, "*.wasm"))
+	files, err := pluginFiles(pluginDir)
 	if err != nil {
 		return nil, err
 	}
@@ -242,4 +242,20 @@ func List(pluginDir, policyFile string) ([]Listed, error) {
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// pluginFiles returns the files of a plugin directory. One that isn't there has
+// none.
+func pluginFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, abi.Errorf(abi.CodeUnavailable, "the plugin directory can't be read: %w", err).WithHint("name another with --plugin-dir")
+	}
+	var files []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".wasm" {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -95,5 +96,27 @@ func TestALinkThatLeadsNowhereIsRefused(t *testing.T) {
 	}
 	if _, err := host.Prepare(link, artifact(1, abi.Capabilities{}), host.Terms{}); err == nil {
 		t.Error("a link to itself was read")
+	}
+}
+
+func TestPluginsAreListedInADirectoryOfAnyName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins [old]*")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "text.wasm"), []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	list, err := host.List(dir, filepath.Join(dir, "policy.yaml"))
+	if err != nil || len(list) != 1 || list[0].Name != "text" {
+		t.Errorf("listed %+v, %v", list, err)
+	}
+	findings := host.Doctor(t.Context(), host.Config{
+		DataDir: filepath.Join(dir, "data"), PluginDir: dir, PolicyFile: filepath.Join(dir, "policy.yaml"), Isolation: "off",
+	})
+	for _, f := range findings {
+		if f.Name == "plugins" && !strings.Contains(f.Detail, "1 plugin") {
+			t.Errorf("doctor says %q", f.Detail)
+		}
 	}
 }

@@ -121,7 +121,7 @@ func pluginFinding(dir, policyFile string) Finding {
 	if err != nil {
 		return Finding{Name: name, State: FindingWarning, Detail: "none is admitted: the policy can't be used"}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.wasm"))
+	files, err := pluginFiles(dir)
 	if err != nil {
 		return failing(name, err)
 	}
