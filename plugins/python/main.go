@@ -32,26 +32,12 @@ func run(ctx sdk.Context, in runArgs) (sdk.Result, error) {
 		Code:     in.Code,
 		Language: "python",
 		Stream:   abi.StreamAgent,
-		Timeout:  limit(ctx, time.Duration(in.Timeout*float64(time.Second))),
+		Timeout:  time.Duration(in.Timeout * float64(time.Second)),
 	})
 	if err != nil {
 		return sdk.Result{}, err
 	}
 	return shape(done), nil
-}
-
-// margin is kept of the call's time to write the answer, so that code which
-// uses all of it still answers with what it printed.
-const margin = 2 * time.Second
-
-// limit bounds the asked time by the call's. None asked for stays none: the
-// host then takes the longest that is granted.
-func limit(ctx sdk.Context, asked time.Duration) time.Duration {
-	end, ok := ctx.Deadline()
-	if !ok || asked == 0 {
-		return asked
-	}
-	return max(min(asked, time.Until(end)-margin), time.Millisecond)
 }
 
 func reset(ctx sdk.Context, _ none) (string, error) {

@@ -47,9 +47,7 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 		return nil, err
 	}
 	asked := time.Duration(req.TimeoutMS) * time.Millisecond
-	if asked == 0 {
-		req.TimeoutMS = c.longest(ctx)
-	}
+	req.TimeoutMS = c.bounded(ctx, asked)
 	req.Language = language
 	digest := sha256.Sum256([]byte(req.Code))
 	o := operation{
@@ -87,20 +85,23 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 // what it printed.
 const answerTime = 3 * time.Second
 
-// longest is the longest run that the grant and the call's own time allow, in
-// whole milliseconds; zero where both leave that to the kernel.
-func (c *Call) longest(ctx context.Context) int64 {
-	var longest time.Duration
-	if k := c.config.Capabilities.Kernel; k != nil {
-		longest = time.Duration(k.MaxTime)
+// bounded is how long a run may take that asked for so much, in whole
+// milliseconds: no longer than what is left of the call, less answerTime. None
+// asked is the longest granted, and zero leaves it to the kernel. An asked time
+// over the grant is the policy's to refuse; one over the call's would only end
+// it without what the code had printed, so it is cut.
+func (c *Call) bounded(ctx context.Context, asked time.Duration) int64 {
+	bound := asked
+	if k := c.config.Capabilities.Kernel; bound == 0 && k != nil {
+		bound = time.Duration(k.MaxTime)
 	}
 	if end, ok := ctx.Deadline(); ok {
 		left := max(time.Until(end)-answerTime, time.Millisecond)
-		if longest == 0 || left < longest {
-			longest = left
+		if bound == 0 || left < bound {
+			bound = left
 		}
 	}
-	return int64((longest + time.Millisecond - 1) / time.Millisecond)
+	return int64((bound + time.Millisecond - 1) / time.Millisecond)
 }
 
 // sink returns where a kernel's output goes as it comes, and what ends that.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -73,6 +75,53 @@ func TestTimeouts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARunLeavesTheCallTimeToAnswer(t *testing.T) {
+	tests := []struct {
+		name  string
+		left  time.Duration // of the call
+		asked time.Duration
+		most  time.Duration // that the kernel may be given
+	}{
+		{"none asked", time.Minute, 0, 57 * time.Second},
+		{"more than is left", time.Minute, 5 * time.Minute, 57 * time.Second},
+		{"all that is left", time.Minute, time.Minute, 57 * time.Second},
+		{"little left", 2 * time.Second, time.Minute, time.Millisecond},
+		{"enough left", time.Hour, time.Second, time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got time.Duration
+				k := &fakeKernel{execute: func(_ context.Context, r abi.KernelExecuteRequest, _ func(abi.Output)) (abi.KernelExecuteResponse, error) {
+					got = time.Duration(r.TimeoutMS) * time.Millisecond
+					return abi.KernelExecuteResponse{Status: abi.StatusOK}, nil
+				}}
+				c, _ := newCall(t, k, func(config *bridge.Config) { config.Capabilities = python(10 * time.Minute) })
+				ctx, cancel := context.WithTimeout(t.Context(), tt.left)
+				defer cancel()
+				if _, err := c.Dispatch(ctx, abi.OpKernelExecute, request(t, fmt.Sprintf(`{"code":"1","timeout_ms":%d}`, tt.asked.Milliseconds()))); err != nil {
+					t.Fatal(err)
+				}
+				if got != tt.most {
+					t.Errorf("the kernel got %v, want %v", got, tt.most)
+				}
+			})
+		})
+	}
+}
+
+func TestATimeOverTheGrantIsRefusedHoweverLittleIsLeft(t *testing.T) {
+	k := &fakeKernel{}
+	c, _ := newCall(t, k, func(config *bridge.Config) { config.Capabilities = python(time.Minute) })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := c.Dispatch(ctx, abi.OpKernelExecute, request(t, `{"code":"1","timeout_ms":61000}`))
+	if e := abi.AsError(err); e == nil || e.Code != abi.CodePermissionDenied || e.Grant != "kernel.max_time: 1m1s" {
+		t.Errorf("error is %+v", e)
+	}
+	same(t, "kernel", k.log(), "")
 }
 
 func TestAnIntentThatCannotBeAuditedIsNotCarriedOut(t *testing.T) {
