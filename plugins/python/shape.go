@@ -54,12 +54,12 @@ func shape(done kernel.Execution) sdk.Result {
 	r := sdk.ResultOf(blocks...)
 	r.IsError = done.Status != abi.StatusOK
 	r.Meta = map[string]json.RawMessage{
-		"sallyport/status":          meta(done.Status),
-		"sallyport/execution_count": meta(done.ExecutionCount),
-		"sallyport/duration_ms":     meta(done.DurationMS),
+		"python/status":          meta(done.Status),
+		"python/execution_count": meta(done.ExecutionCount),
+		"python/duration_ms":     meta(done.DurationMS),
 	}
 	if done.StateLost != "" {
-		r.Meta["sallyport/state_lost"] = meta(done.StateLost)
+		r.Meta["python/state_lost"] = meta(done.StateLost)
 	}
 	return r
 }
