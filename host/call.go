@@ -52,6 +52,10 @@ func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
 	}
 	short := p.artifact.Manifest.Tools[tool].Name
 	if err := p.artifact.Validate(short, c.Arguments); err != nil {
+		if e := *abi.AsError(err); e.Code == abi.CodeResourceExhausted {
+			e.Code = abi.CodeInvalidArgument // too large to be held against the schema
+			return nil, &e
+		}
 		return nil, err
 	}
 	ctx, leave, err := c.Session.Enter(ctx)
@@ -232,7 +236,7 @@ func (r *run) auditFile(op, path string, err error) error {
 
 func (r *run) append(e audit.Entry) error {
 	if err := r.host.audit.Append(e); err != nil {
-		return abi.Errorf(abi.CodeUnavailable, "the audit log can't be written, so nothing is done: %w", err).
+		return abi.Errorf(abi.CodeUnavailable, "the audit log can't be written, and nothing is done without it: %w", err).
 			WithHint("the operator has to mend the data directory: is its disk full?")
 	}
 	return nil

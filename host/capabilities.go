@@ -5,14 +5,19 @@ import (
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/kernel"
+	"github.com/sallyport-dev/sallyport/host/session"
 )
 
 // kernels is what the bridge calls a kernel capability: those of the call's
 // session and plugin.
 type kernels struct{ *run }
 
+func (k kernels) key(language string) session.KernelKey {
+	return session.KernelKey{Plugin: k.plugin.name(), Approval: k.plugin.approval, Language: language}
+}
+
 func (k kernels) Execute(ctx context.Context, req abi.KernelExecuteRequest, sink func(abi.Output)) (abi.KernelExecuteResponse, error) {
-	kern, err := k.Session.Kernel(k.plugin.name(), req.Language, k.plugin.effective.Files)
+	kern, err := k.Session.Kernel(k.key(req.Language), k.plugin.effective.Files)
 	if err != nil {
 		return abi.KernelExecuteResponse{}, err
 	}
@@ -32,14 +37,14 @@ func (k kernels) Reset(ctx context.Context, language string) error {
 // ifRunning does nothing where no kernel was started: there is nothing to
 // interrupt or to reset.
 func (k kernels) ifRunning(language string, do func(*kernel.Kernel) error) error {
-	if kern := k.Session.Running(k.plugin.name(), language); kern != nil {
+	if kern := k.Session.Running(k.key(language)); kern != nil {
 		return do(kern)
 	}
 	return nil
 }
 
 func (k kernels) Status(language string) abi.KernelStatusResponse {
-	if kern := k.Session.Running(k.plugin.name(), language); kern != nil {
+	if kern := k.Session.Running(k.key(language)); kern != nil {
 		return kern.Status()
 	}
 	return abi.KernelStatusResponse{State: abi.KernelNone, Language: language}

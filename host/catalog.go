@@ -48,6 +48,7 @@ type PluginStatus struct {
 // file or its grant makes another and revokes this one.
 type loaded struct {
 	artifact  *plugin.Artifact
+	approval  uint64 // numbers approvals: another file or grant is another one
 	entry     policy.Entry
 	effective abi.Capabilities
 	limits    abi.Limits
@@ -69,11 +70,31 @@ type catalog struct {
 	audit           func(audit.Entry) error
 	revoked         func(*loaded) // called after a loaded plugin was replaced or removed
 
-	mu       sync.Mutex
-	stamp    string // of the policy file and the folder's files
-	files    map[string]cachedFile
-	byName   map[string]*loaded
-	statuses []PluginStatus
+	// refreshing holds a token while somebody refreshes, which can take the
+	// seconds of a compilation. What is below it is the refresher's alone.
+	refreshing chan struct{}
+	closed     bool
+	files      map[string]cachedFile
+	approvals  uint64
+	broken     time.Time // since when the policy can't be used; zero while it can
+
+	mu    sync.Mutex // guards state, never held for long
+	state catalogState
+}
+
+// A catalogState is what the last refresh found. It is replaced, never changed.
+type catalogState struct {
+	stamp       string // of the policy file and the folder's files
+	policyStamp string
+	byName      map[string]*loaded
+	stamps      map[string]string // of the loaded plugins' files
+	statuses    []PluginStatus
+}
+
+func (c *catalog) now() catalogState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
 }
 
 // A cachedFile spares reading and hashing a file that hasn't changed.
@@ -96,7 +117,8 @@ func (c *catalog) stampAll() (string, []string, error) {
 	var paths []string
 	entries, err := os.ReadDir(c.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("plugin directory: %w", err)
+		return "", nil, abi.Errorf(abi.CodeUnavailable, "the plugin directory can't be read: %w", err).
+			WithHint("mend the folder, or have the operator name another with --plugin-dir")
 	}
 	var b strings.Builder
 	b.WriteString(stampOf(c.policyFile))
@@ -111,30 +133,49 @@ func (c *catalog) stampAll() (string, []string, error) {
 	return b.String(), paths, nil
 }
 
+// brokenGrace is how long a policy may be unusable before what runs is ended:
+// editors that save in place leave half a file for a moment. New calls are
+// refused at once.
+const brokenGrace = 2 * time.Second
+
 // refresh brings the catalog up to date with the folder and the policy. A
 // policy that can't be read leaves nothing admitted: default deny.
 func (c *catalog) refresh(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select {
+	case c.refreshing <- struct{}{}:
+		defer func() { <-c.refreshing }()
+	case <-ctx.Done():
+		return abi.Errorf(abi.CodeCanceled, "the call ended while plugins were being loaded: %w", ctx.Err())
+	}
+	if c.closed {
+		return abi.Errorf(abi.CodeUnavailable, "the host is ending")
+	}
 	stamp, paths, err := c.stampAll()
 	if err != nil {
 		return err
 	}
-	if stamp == c.stamp {
+	old := c.now()
+	if stamp == old.stamp {
 		return nil
 	}
+	policyStamp := stampOf(c.policyFile)
 	pol, err := readPolicy(c.policyFile)
 	if err != nil {
-		// The stamp stays unset, so that the error is met again and the
+		if c.broken.IsZero() {
+			c.broken = time.Now()
+		}
+		// The stamp stays empty, so that the error is met again and the
 		// plugins come back as soon as the file is mended.
-		c.replace(nil, nil, nil, "")
+		next := catalogState{byName: old.byName, statuses: old.statuses}
+		if time.Since(c.broken) >= brokenGrace {
+			next = catalogState{}
+		}
+		c.replace(old, next)
 		return err
 	}
-	var (
-		files    = map[string]cachedFile{}
-		byName   = map[string]*loaded{}
-		statuses []PluginStatus
-	)
+	c.broken = time.Time{}
+	files := map[string]cachedFile{}
+	next := catalogState{stamp: stamp, policyStamp: policyStamp, byName: map[string]*loaded{}, stamps: map[string]string{}}
 	for _, path := range paths {
 		cached, ok := c.files[path]
 		if s := stampOf(path); !ok || cached.stamp != s {
@@ -142,19 +183,20 @@ func (c *catalog) refresh(ctx context.Context) error {
 			cached.artifact, cached.err = plugin.Read(path)
 		}
 		files[path] = cached
-		status, l := c.admit(ctx, path, cached, pol, byName)
-		statuses = append(statuses, status)
+		status, l := c.admit(ctx, path, cached, pol, old.byName, next.byName)
+		next.statuses = append(next.statuses, status)
 		if l != nil {
-			byName[l.name()] = l
+			next.byName[l.name()], next.stamps[l.name()] = l, cached.stamp
 		}
 	}
-	c.replace(files, byName, statuses, stamp)
+	c.files = files
+	c.replace(old, next)
 	return nil
 }
 
 // admit decides on one file. It returns the plugin that is loaded already when
 // nothing about it changed.
-func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *policy.Policy, taken map[string]*loaded) (PluginStatus, *loaded) {
+func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *policy.Policy, before, taken map[string]*loaded) (PluginStatus, *loaded) {
 	status := PluginStatus{
 		Name: strings.TrimSuffix(filepath.Base(path), ".wasm"), File: path, State: PluginRefused,
 	}
@@ -187,7 +229,7 @@ func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *pol
 		effective: policy.Effective(m.Capabilities, entry.Grant, nil),
 		limits:    mergeLimits(m.Limits, entry.Limits, c.defaults),
 	}
-	if old := c.byName[m.Name]; old != nil && old.artifact.Digest == f.artifact.Digest && reflect.DeepEqual(old.entry, entry) {
+	if old := before[m.Name]; old != nil && old.artifact.Digest == f.artifact.Digest && reflect.DeepEqual(old.entry, entry) {
 		l = old
 	} else {
 		l.code, err = c.engine.Compile(ctx, f.artifact.Wasm, engine.Options{
@@ -197,6 +239,8 @@ func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *pol
 			return refuse(err)
 		}
 		l.ctx, l.revoke = context.WithCancelCause(context.Background())
+		c.approvals++
+		l.approval = c.approvals
 	}
 	status.State = PluginLoaded
 	status.Effective, status.Limits = &l.effective, &l.limits
@@ -213,12 +257,13 @@ func (c *catalog) withPolicy(err error) error {
 	return &e
 }
 
-// replace takes the new state, audits what changed and revokes what is gone.
-func (c *catalog) replace(files map[string]cachedFile, byName map[string]*loaded, statuses []PluginStatus, stamp string) {
-	old, oldStatuses := c.byName, c.statuses
-	c.files, c.byName, c.statuses, c.stamp = files, byName, statuses, stamp
-	for _, s := range statuses {
-		if i := slices.IndexFunc(oldStatuses, func(o PluginStatus) bool { return o.File == s.File }); i >= 0 && reflect.DeepEqual(oldStatuses[i], s) {
+// replace takes the next state, audits what changed and revokes what is gone.
+func (c *catalog) replace(old, next catalogState) {
+	c.mu.Lock()
+	c.state = next
+	c.mu.Unlock()
+	for _, s := range next.statuses {
+		if i := slices.IndexFunc(old.statuses, func(o PluginStatus) bool { return o.File == s.File }); i >= 0 && reflect.DeepEqual(old.statuses[i], s) {
 			continue
 		}
 		e := audit.Entry{Kind: audit.KindPluginAdmit, Plugin: s.Name, Digest: s.Digest, Detail: map[string]string{"file": s.File}}
@@ -230,8 +275,8 @@ func (c *catalog) replace(files map[string]cachedFile, byName map[string]*loaded
 			c.log.Error("a change of the catalog could not be audited", "plugin", s.Name, "error", err)
 		}
 	}
-	for name, l := range old {
-		if byName[name] != l {
+	for name, l := range old.byName {
+		if next.byName[name] != l {
 			l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked or replaced while it ran", name))
 			c.revoked(l)
 		}
@@ -242,20 +287,25 @@ func (c *catalog) replace(files map[string]cachedFile, byName map[string]*loaded
 // policy changed. The error says what to do: the tool is unknown, or its
 // plugin was refused and why.
 func (c *catalog) find(ctx context.Context, tool string) (*loaded, int, error) {
-	if err := c.refresh(ctx); err != nil {
-		return nil, 0, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	pluginName, short := abi.SplitName(tool)
-	if l := c.byName[pluginName]; l != nil {
+	state := c.now()
+	l := state.byName[pluginName]
+	// A plugin that is as it was needn't wait while another is compiled.
+	if l == nil || state.stamp == "" || stampOf(c.policyFile) != state.policyStamp || stampOf(l.artifact.Path) != state.stamps[pluginName] {
+		if err := c.refresh(ctx); err != nil {
+			return nil, 0, err
+		}
+		state = c.now()
+		l = state.byName[pluginName]
+	}
+	if l != nil {
 		for i, t := range l.artifact.Manifest.Tools {
 			if t.Name == short {
 				return l, i, nil
 			}
 		}
 	}
-	for _, s := range c.statuses {
+	for _, s := range state.statuses {
 		if s.State == PluginRefused && s.Name == pluginName {
 			return nil, 0, s.Error
 		}
@@ -269,14 +319,13 @@ func (c *catalog) list(ctx context.Context) ([]*loaded, []PluginStatus, error) {
 	if err := c.refresh(ctx); err != nil {
 		return nil, nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	plugins := make([]*loaded, 0, len(c.byName))
-	for _, l := range c.byName {
+	state := c.now()
+	plugins := make([]*loaded, 0, len(state.byName))
+	for _, l := range state.byName {
 		plugins = append(plugins, l)
 	}
 	slices.SortFunc(plugins, func(a, b *loaded) int { return strings.Compare(a.name(), b.name()) })
-	return plugins, slices.Clone(c.statuses), nil
+	return plugins, slices.Clone(state.statuses), nil
 }
 
 // watch refreshes until ctx ends, so that a revocation reaches what runs. It
@@ -294,23 +343,32 @@ func (c *catalog) watch(ctx context.Context, report func(error)) {
 		err := c.refresh(ctx)
 		if err == nil {
 			last = ""
-		} else if err.Error() != last {
+		} else if err.Error() != last && ctx.Err() == nil {
 			last = err.Error()
 			report(err)
 		}
 	}
 }
 
-// close revokes every plugin and waits for their instances.
+// close lets nobody refresh any more, revokes every plugin and waits for their
+// instances, until ctx is over.
 func (c *catalog) close(ctx context.Context) error {
+	select {
+	case c.refreshing <- struct{}{}:
+		c.closed = true
+		<-c.refreshing
+	case <-ctx.Done():
+		return fmt.Errorf("the catalog is still being refreshed: %w", ctx.Err())
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	byName := c.state.byName
+	c.state = catalogState{}
+	c.mu.Unlock()
 	var errs []error
-	for _, l := range c.byName {
+	for _, l := range byName {
 		l.revoke(abi.Errorf(abi.CodeCanceled, "the host is ending"))
 		errs = append(errs, l.code.Close(ctx))
 	}
-	c.byName, c.statuses, c.stamp = nil, nil, ""
 	return errors.Join(errs...)
 }
 

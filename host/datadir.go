@@ -20,8 +20,9 @@ const dataVersion = 1
 //	VERSION      the layout's version
 //	LOCK         locked while a host uses the folder
 //	audit.jsonl  the audit log
-//	tokens.json  hashes of the tokens
-//	cache/       native code of plugins; may be deleted
+//	tokens.json  hashes of the tokens, and a lock beside it
+//	cache/       native code of plugins, kernels' fonts; may be deleted
+//	tmp/         calls' /tmp; emptied at the start
 //	sessions/    a folder each
 type dataDir struct {
 	path string
@@ -46,10 +47,12 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	d := &dataDir{path: path, lock: lock}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		err = fail(err)
-		if owner, _ := os.ReadFile(lock.Name()); errors.Is(errors.Unwrap(errors.Unwrap(err)), unix.EWOULDBLOCK) || len(owner) > 0 {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			owner, _ := os.ReadFile(lock.Name()) // the number only helps
 			err = abi.Errorf(abi.CodeUnavailable, "the data directory %s is in use by another host (process %s)", path, strings.TrimSpace(string(owner))).
 				WithHint("end that host, or choose another folder with --data-dir")
+		} else {
+			err = fail(err)
 		}
 		return nil, errors.Join(err, lock.Close())
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -43,7 +44,8 @@ type Config struct {
 	Python string
 	// Isolation is required, preferred or off; "" is required.
 	Isolation string
-	// CacheDir holds native code of plugins; "" is cache in DataDir.
+	// CacheDir holds native code of plugins and kernels' fonts; "" is cache in
+	// DataDir.
 	CacheDir string
 	// MaxSessions bounds the sessions; zero is session's default.
 	MaxSessions int
@@ -97,6 +99,9 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if h.data, err = openDataDir(cfg.DataDir); err != nil {
 		return h, err
 	}
+	if err := os.RemoveAll(h.data.join(tmpDir)); err != nil {
+		return h, fmt.Errorf("calls' temporary folders: %w", err)
+	}
 	h.cfg.CacheDir = cmp.Or(cfg.CacheDir, h.data.join("cache"))
 	if h.audit, err = audit.Open(audit.Config{Path: h.data.join(AuditFile), Logger: h.log.Named("audit")}); err != nil {
 		return h, err
@@ -104,7 +109,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if h.starter, err = proc.New(proc.Config{Isolation: proc.Isolation(cfg.Isolation), Logger: h.log.Named("proc")}); err != nil {
 		return h, err
 	}
-	if h.engine, err = engine.New(engine.Config{Logger: h.log.Named("engine"), CacheDir: h.cfg.CacheDir}); err != nil {
+	if h.engine, err = engine.New(engine.Config{Logger: h.log.Named("engine"), CacheDir: filepath.Join(h.cfg.CacheDir, "code")}); err != nil {
 		return h, err
 	}
 	h.sessions, err = session.Open(session.Config{
@@ -119,7 +124,8 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	h.catalog = &catalog{
 		dir: cfg.PluginDir, policyFile: cfg.PolicyFile, engine: h.engine, defaults: h.cfg.Limits,
 		log: h.log.Named("catalog"), audit: h.audit.Append,
-		revoked: func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
+		revoked:    func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
+		refreshing: make(chan struct{}, 1),
 	}
 	err = h.audit.Append(audit.Entry{Kind: audit.KindHostStart, Detail: map[string]string{
 		"version": Version, "isolation": cfg.Isolation,
@@ -137,17 +143,29 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	return h, nil
 }
 
-// retire ends what a revoked plugin left running: its kernels, then its code.
+// revokeTime is how long a revoked plugin's kernels have to end by themselves.
+const revokeTime = 500 * time.Millisecond
+
+// retire ends what a revoked plugin left running: its kernels, within a second
+// whatever they do, then its code.
 func (h *Host) retire(ctx context.Context, l *loaded) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	var errs []error
+	ctx = context.WithoutCancel(ctx)
+	kernels, stop := context.WithTimeout(ctx, revokeTime)
+	defer stop()
+	var wg sync.WaitGroup
 	for _, s := range h.sessions.List("") {
-		errs = append(errs, s.EndKernels(ctx, l.name()))
+		wg.Go(func() {
+			err := s.EndKernels(kernels, func(key session.KernelKey) bool { return key.Approval == l.approval })
+			if err != nil {
+				h.log.Error("a revoked plugin's kernel ended badly", "plugin", l.name(), "session", s.ID, "error", err)
+			}
+		})
 	}
-	errs = append(errs, l.code.Close(ctx))
-	if err := errors.Join(errs...); err != nil {
-		h.log.Error("a revoked plugin left something behind", "plugin", l.name(), "error", err)
+	wg.Wait()
+	code, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	if err := l.code.Close(code); err != nil {
+		h.log.Error("a revoked plugin's code is still in use", "plugin", l.name(), "error", err)
 		return
 	}
 	h.log.Info("plugin revoked", "plugin", l.name(), "digest", l.artifact.Digest)
@@ -163,10 +181,10 @@ func (h *Host) Close(ctx context.Context) error {
 	if h.sessions != nil {
 		errs = append(errs, h.sessions.Close(ctx))
 	}
-	h.wg.Wait()
 	if h.catalog != nil {
 		errs = append(errs, h.catalog.close(ctx))
 	}
+	errs = append(errs, waitFor(ctx, &h.wg))
 	if h.engine != nil {
 		errs = append(errs, h.engine.Close(ctx))
 	}
@@ -177,6 +195,21 @@ func (h *Host) Close(ctx context.Context) error {
 		errs = append(errs, h.data.close())
 	}
 	return errors.Join(errs...)
+}
+
+// waitFor waits for wg until ctx is over.
+func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("what runs in the background has not ended: %w", ctx.Err())
+	}
 }
 
 // newKernel makes the kernel of a session and a plugin. It sees the zones in
@@ -200,7 +233,9 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 	return kernel.New(kernel.Config{
 		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
 		Starter: h.starter, Language: o.Language, Python: h.cfg.Python,
-		Dir: o.Dir, Views: views, CacheDir: h.data.join("cache"),
+		Dir: o.Dir, Views: views, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
+		// The grant is the bound; the policy and the bridge keep it.
+		MaxTime: abi.MaxTimeoutMS * time.Millisecond,
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 	"time"
 
@@ -13,8 +12,10 @@ import (
 	"github.com/sallyport-dev/sallyport/host/workspace"
 )
 
-// maxTmp bounds what one call keeps in /tmp, in bytes.
-const maxTmp = 64 << 20
+const (
+	tmpDir = "tmp"    // of the data directory: holds the calls' /tmp
+	maxTmp = 64 << 20 // what one call keeps there, in bytes
+)
 
 // mounts returns the call's mount table: for each zone the view that the
 // plugin's effective grant allows, the plugin's own files, and a /tmp that
@@ -31,7 +32,7 @@ func (r *run) mounts() (mounts []engine.Mount, unmount func(), err error) {
 				m.Denied = abi.Errorf(abi.CodePermissionDenied, "plugin %s has no files of its own", r.plugin.name())
 			}
 		case abi.MountTmp:
-			tmp := &lazyScratch{dir: r.host.data.join("tmp")}
+			tmp := &lazyScratch{dir: r.host.data.join(tmpDir)}
 			m.FS = tmp
 			unmount = func() {
 				if err := tmp.remove(); err != nil {
@@ -78,48 +79,54 @@ func (v viewFS) OpenFile(name string, flag int, perm fs.FileMode) (engine.File, 
 	return f, nil
 }
 
-// auditedFS records every attempt to change a zone, carried out or refused.
-// Reading isn't recorded. What can't be recorded isn't done.
+// auditedFS records every attempt to change a zone before it is made, and what
+// can't be recorded isn't done. An attempt that fails is recorded once more,
+// with its error. Reading isn't recorded.
 type auditedFS struct {
 	engine.FS
 	at     string // the mount point
 	record func(op, path string, err error) error
 }
 
-// done records the outcome of an operation and returns its error, or why it
-// could not be recorded.
-func (a auditedFS) done(op, name string, err error) error {
-	return errors.Join(a.record(op, path.Join(a.at, name), err), err)
+func (a auditedFS) change(op, name string, do func() error) error {
+	path := a.at + "/" + name
+	if err := a.record(op, path, nil); err != nil {
+		return err
+	}
+	err := do()
+	if err != nil {
+		return errors.Join(err, a.record(op, path, err))
+	}
+	return nil
 }
 
-func (a auditedFS) OpenFile(name string, flag int, perm fs.FileMode) (engine.File, error) {
-	f, err := a.FS.OpenFile(name, flag, perm)
+func (a auditedFS) OpenFile(name string, flag int, perm fs.FileMode) (f engine.File, err error) {
 	if flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE|os.O_TRUNC) == 0 {
-		return f, err
+		return a.FS.OpenFile(name, flag, perm)
 	}
-	if recErr := a.done("open", name, err); recErr != nil {
-		if err == nil {
-			recErr = errors.Join(recErr, f.Close())
-		}
-		return nil, recErr
-	}
-	return f, nil
+	err = a.change("open", name, func() error {
+		f, err = a.FS.OpenFile(name, flag, perm)
+		return err
+	})
+	return f, err
 }
 
 func (a auditedFS) Mkdir(name string, perm fs.FileMode) error {
-	return a.done("mkdir", name, a.FS.Mkdir(name, perm))
+	return a.change("mkdir", name, func() error { return a.FS.Mkdir(name, perm) })
 }
 
-func (a auditedFS) Remove(name string) error { return a.done("remove", name, a.FS.Remove(name)) }
+func (a auditedFS) Remove(name string) error {
+	return a.change("remove", name, func() error { return a.FS.Remove(name) })
+}
 
 func (a auditedFS) RemoveDir(name string) error {
-	return a.done("rmdir", name, a.FS.RemoveDir(name))
+	return a.change("rmdir", name, func() error { return a.FS.RemoveDir(name) })
 }
 
 func (a auditedFS) Rename(from, to string) error {
-	return a.done("rename", from+" to "+to, a.FS.Rename(from, to))
+	return a.change("rename", from+" to "+to, func() error { return a.FS.Rename(from, to) })
 }
 
 func (a auditedFS) Chtimes(name string, atime, mtime time.Time) error {
-	return a.done("chtimes", name, a.FS.Chtimes(name, atime, mtime))
+	return a.change("chtimes", name, func() error { return a.FS.Chtimes(name, atime, mtime) })
 }

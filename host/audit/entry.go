@@ -29,7 +29,6 @@ const (
 	KindFile          = "file"         // a change of a zone, or its refusal
 	KindPluginAdmit   = "plugin.admit" // the whitelist let it in
 	KindPluginRefuse  = "plugin.refuse"
-	KindToken         = "token"
 	KindRepair        = "log.repair" // Open moved a torn last line away
 )
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -96,10 +97,12 @@ func (s *Server) putFile(c echo.Context) error {
 		return err
 	}
 	o := workspace.PutOptions{CreateOnly: c.Request().Header.Get("If-None-Match") == "*", Size: max(c.Request().ContentLength, 0)}
-	entry, created, err := view.Put(name, c.Request().Body, o)
-	if auditErr := s.auditFile(c, "write", zone, name, err); auditErr != nil {
-		return auditErr
-	}
+	var entry workspace.Entry
+	var created bool
+	err = s.changeFile(c, "write", zone, name, func() (err error) {
+		entry, created, err = view.Put(name, c.Request().Body, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -115,24 +118,26 @@ func (s *Server) deleteFile(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = view.Delete(name)
-	if auditErr := s.auditFile(c, "delete", zone, name, err); auditErr != nil {
-		return auditErr
-	}
-	if err != nil {
+	if err := s.changeFile(c, "delete", zone, name, func() error { return view.Delete(name) }); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
-// auditFile records an agent's own change of a zone, or its refusal.
-func (s *Server) auditFile(c echo.Context, op, zone, name string, err error) error {
+// changeFile records an agent's own change of a zone, makes it, and records it
+// once more if it fails. What can't be recorded isn't done.
+func (s *Server) changeFile(c echo.Context, op, zone, name string, do func() error) error {
 	e := audit.Entry{
 		Kind: audit.KindFile, Principal: tokenOf(c).Principal(), Request: requestID(c), Session: sessionOf(c).ID,
-		Op: "files." + op, Detail: map[string]string{"path": "/" + path.Join(zone, name)},
+		Op: "files." + op, Detail: map[string]string{"path": "/" + zone + "/" + name},
 	}
+	if err := s.host.Audit(e); err != nil {
+		return err
+	}
+	err := do()
 	if err != nil {
 		e.Code, e.Message = abi.CodeOf(err).String(), abi.AsError(err).Message
+		return errors.Join(err, s.host.Audit(e))
 	}
-	return s.host.Audit(e)
+	return nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -65,20 +66,34 @@ func problemOf(c echo.Context, err error) Problem {
 		e = abi.AsError(err)
 	}
 	if status == 0 {
-		status = statuses[e.Code]
-	}
-	if status == 0 {
-		status = http.StatusInternalServerError
-	}
-	// Quotas that waiting doesn't mend are 507, as for a full disk.
-	if e.Code == abi.CodeResourceExhausted && !e.Retryable {
-		status = http.StatusInsufficientStorage
+		status = statusOf(c, e)
 	}
 	return Problem{
 		Type: "urn:sallyport:problem:" + e.Code.String(), Title: title(status), Status: status,
 		Detail: e.Message, Instance: c.Request().URL.Path, Code: e.Code, Hint: e.Hint,
 		Grant: e.Grant, Field: e.Field, Retryable: e.Retryable, TraceID: requestID(c),
 	}
+}
+
+// statusOf is the table's status, save where one code means several things.
+func statusOf(c echo.Context, e *abi.Error) int {
+	switch {
+	case errors.As(e, new(*http.MaxBytesError)):
+		return http.StatusRequestEntityTooLarge
+	case e.Code == abi.CodeResourceExhausted && !e.Retryable:
+		// A quota that waiting doesn't mend.
+		return http.StatusInsufficientStorage
+	case e.Code == abi.CodeCanceled && c.Request().Context().Err() == nil:
+		// Somebody else ended it: a reset, or the end of its session.
+		return http.StatusConflict
+	case e.Code == abi.CodeCanceled && errors.As(context.Cause(c.Request().Context()), new(*abi.Error)):
+		// The host is ending.
+		return http.StatusServiceUnavailable
+	}
+	if status, ok := statuses[e.Code]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
 }
 
 func title(status int) string {
@@ -92,12 +107,10 @@ func title(status int) string {
 func routeError(c echo.Context, he *echo.HTTPError) *abi.Error {
 	switch he.Code {
 	case http.StatusNotFound:
-		return abi.Errorf(abi.CodeNotFound, "there is no route %s", c.Request().URL.Path).WithHint("the README lists the routes")
+		return abi.Errorf(abi.CodeNotFound, "there is no route %s", c.Request().URL.Path).WithHint("GET /v1 lists the routes")
 	case http.StatusMethodNotAllowed:
 		return abi.Errorf(abi.CodeUnimplemented, "%s is not offered on %s", c.Request().Method, c.Request().URL.Path).
 			WithHint("allowed: %s", c.Response().Header().Get(echo.HeaderAllow))
-	case http.StatusRequestEntityTooLarge:
-		return abi.Errorf(abi.CodeResourceExhausted, "the request's body is too large")
 	}
 	return abi.Errorf(abi.CodeInternal, "the host failed; its log has the cause").WithCause(he)
 }

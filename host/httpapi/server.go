@@ -41,8 +41,9 @@ type Server struct {
 	echo    *echo.Echo
 }
 
-// maxJSON bounds a request's JSON body, in bytes.
-const maxJSON = 4 << 20
+// maxJSON bounds a request's JSON body, in bytes: with what a call adds it has
+// to fit into a frame's header.
+const maxJSON = abi.MaxHeaderBytes - 64<<10
 
 // New makes a Server.
 func New(cfg Config) (*Server, error) {
@@ -81,11 +82,12 @@ const (
 	AccessOperator Access = "operator" // an operator's token
 )
 
-// A Route is one row of the API.
+// A Route is one row of the API, as GET /v1 lists it.
 type Route struct {
-	Method, Path string
-	Access       Access
-	Summary      string
+	Method  string `json:"method"`
+	Path    string `json:"path"`
+	Access  Access `json:"access"`
+	Summary string `json:"summary"`
 
 	handler echo.HandlerFunc
 }
@@ -94,6 +96,7 @@ type Route struct {
 func (s *Server) Routes() []Route {
 	return []Route{
 		{http.MethodGet, "/health", AccessAnyone, "is the host up", s.health},
+		{http.MethodGet, "/v1", AccessToken, "this list", s.listRoutes},
 		{http.MethodGet, "/v1/status", AccessToken, "how the host fares and what protects it", s.status},
 		{http.MethodGet, "/v1/tools", AccessToken, "the tools that can be called, with JSON Schemas", s.listTools},
 		{http.MethodPost, "/v1/sessions", AccessToken, "make a session", s.createSession},

@@ -18,6 +18,10 @@ func (s *Server) health(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
+func (s *Server) listRoutes(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]any{"routes": s.Routes()})
+}
+
 func (s *Server) status(c echo.Context) error {
 	return c.JSON(http.StatusOK, s.host.Status(c.Request().Context()))
 }

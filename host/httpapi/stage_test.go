@@ -17,6 +17,14 @@ func withIsolation(isolation string) func(*host.Config) {
 	return func(c *host.Config) { c.Isolation = isolation }
 }
 
+func withSessions(most int) func(*host.Config) {
+	return func(c *host.Config) { c.MaxSessions = most }
+}
+
+func withQuota(bytes int64) func(*host.Config) {
+	return func(c *host.Config) { c.Workspace.MaxBytes = bytes }
+}
+
 // alive says whether a process is there and not a zombie.
 func alive(pid int) bool {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))

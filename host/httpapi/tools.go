@@ -72,13 +72,14 @@ func (s *Server) callTool(c echo.Context) error {
 func readArguments(c echo.Context) (json.RawMessage, error) {
 	r := c.Request()
 	if ct := r.Header.Get(echo.HeaderContentType); ct != "" {
+		// curl -d calls whatever it sends a form.
 		if media, _, err := mime.ParseMediaType(ct); err != nil || (media != echo.MIMEApplicationJSON && media != "application/x-www-form-urlencoded") {
 			return nil, abi.Errorf(abi.CodeInvalidArgument, "the body's type is %q: send application/json", ct)
 		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxJSON))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, abi.Errorf(abi.CodeInvalidArgument, "the body has over %d bytes", tooLarge.Limit).
+		return nil, abi.Errorf(abi.CodeInvalidArgument, "the body has over %d bytes", tooLarge.Limit).WithCause(tooLarge).
 			WithHint("upload large data as a file, and name it in the arguments")
 	}
 	if err != nil {

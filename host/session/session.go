@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/kernel"
@@ -26,7 +25,6 @@ type Session struct {
 	dir       string
 	workspace *workspace.Workspace
 	newKernel NewKernel
-	log       hclog.Logger
 
 	ctx  context.Context // ends with the session
 	end  context.CancelCauseFunc
@@ -34,17 +32,25 @@ type Session struct {
 
 	mu      sync.Mutex
 	ended   bool
-	kernels map[kernelKey]*kernel.Kernel
+	kernels map[KernelKey]*kernel.Kernel
 }
 
-type kernelKey struct{ plugin, language string }
+// A KernelKey says whose kernel one is within its session. Approval numbers
+// what the operator approved: a plugin whose file or grant changed never meets
+// the kernel of what it was before.
+type KernelKey struct {
+	Plugin   string
+	Approval uint64
+	Language string
+}
 
 // A KernelOwner says whose kernel is to be made, and where.
 type KernelOwner struct {
-	Session, Plugin, Language string
-	Dir                       string               // the kernel's own folder
-	Workspace                 *workspace.Workspace // the session's
-	Files                     *abi.FilesScope      // the zones the plugin may use; nil is none
+	KernelKey
+	Session   string
+	Dir       string               // the kernel's own folder
+	Workspace *workspace.Workspace // the session's
+	Files     *abi.FilesScope      // the zones the plugin may use; nil is none
 }
 
 // NewKernel makes a kernel, without starting it.
@@ -72,21 +78,19 @@ func (s *Session) Enter(ctx context.Context) (run context.Context, leave func(),
 	}, nil
 }
 
-// Kernel returns the kernel of a plugin in a language, making it if there is
-// none. files is the plugin's file scope: the zones its kernel sees.
-func (s *Session) Kernel(plugin, language string, files *abi.FilesScope) (*kernel.Kernel, error) {
+// Kernel returns the kernel of key, making it if there is none. files is the
+// plugin's file scope: the zones its kernel sees.
+func (s *Session) Kernel(key KernelKey, files *abi.FilesScope) (*kernel.Kernel, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return nil, notFound(s.ID)
 	}
-	key := kernelKey{plugin, language}
 	if k := s.kernels[key]; k != nil {
 		return k, nil
 	}
 	k, err := s.newKernel(KernelOwner{
-		Session: s.ID, Plugin: plugin, Language: language,
-		Dir:       kernelDir(s.dir, plugin, language),
+		KernelKey: key, Session: s.ID, Dir: kernelDir(s.dir, key),
 		Workspace: s.workspace, Files: files,
 	})
 	if err != nil {
@@ -96,44 +100,45 @@ func (s *Session) Kernel(plugin, language string, files *abi.FilesScope) (*kerne
 	return k, nil
 }
 
-// Running returns the kernel of a plugin in a language, nil if none was made.
-func (s *Session) Running(plugin, language string) *kernel.Kernel {
+// Running returns the kernel of key, nil if none was made.
+func (s *Session) Running(key KernelKey) *kernel.Kernel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kernels[kernelKey{plugin, language}]
+	return s.kernels[key]
 }
 
 // A KernelStatus is a kernel of the session and how it fares.
 type KernelStatus struct {
 	Plugin string `json:"plugin"`
 	abi.KernelStatusResponse
+
+	Kernel *kernel.Kernel `json:"-"`
 }
 
 // Kernels lists the session's kernels by plugin and language.
 func (s *Session) Kernels() []KernelStatus {
 	s.mu.Lock()
-	kernels := make(map[kernelKey]*kernel.Kernel, len(s.kernels))
+	list := make([]KernelStatus, 0, len(s.kernels))
 	for key, k := range s.kernels {
-		kernels[key] = k
+		list = append(list, KernelStatus{Plugin: key.Plugin, Kernel: k})
 	}
 	s.mu.Unlock()
-	list := make([]KernelStatus, 0, len(kernels))
-	for key, k := range kernels {
-		list = append(list, KernelStatus{Plugin: key.plugin, KernelStatusResponse: k.Status()})
+	for i := range list {
+		list[i].KernelStatusResponse = list[i].Kernel.Status()
 	}
 	slices.SortFunc(list, func(a, b KernelStatus) int {
-		return strings.Compare(a.Plugin+"/"+a.Language, b.Plugin+"/"+b.Language)
+		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(a.Language, b.Language))
 	})
 	return list
 }
 
-// EndKernels ends the kernels of a plugin, or of all plugins where plugin is
-// empty. The next execution starts a fresh one.
-func (s *Session) EndKernels(ctx context.Context, plugin string) error {
+// EndKernels ends the kernels whose key ends says so, all at once. One that
+// doesn't end by itself before ctx does is killed.
+func (s *Session) EndKernels(ctx context.Context, ends func(KernelKey) bool) error {
 	s.mu.Lock()
 	var ending []*kernel.Kernel
 	for key, k := range s.kernels {
-		if plugin == "" || key.plugin == plugin {
+		if ends(key) {
 			ending = append(ending, k)
 			delete(s.kernels, key)
 		}
@@ -155,7 +160,7 @@ func (s *Session) close(ctx context.Context, cause error) error {
 	s.ended = true
 	s.mu.Unlock()
 	s.end(cause)
-	err := s.EndKernels(ctx, "")
+	err := s.EndKernels(ctx, func(KernelKey) bool { return true })
 	left := make(chan struct{})
 	go func() {
 		s.runs.Wait()

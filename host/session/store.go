@@ -115,7 +115,7 @@ func (st *Store) open(r record) (*Session, error) {
 	s := &Session{
 		ID: r.ID, Owner: r.Owner, Created: r.Created,
 		dir: dir, workspace: ws, newKernel: st.cfg.NewKernel,
-		log: st.log.With("session", r.ID), kernels: map[kernelKey]*kernel.Kernel{},
+		kernels: map[KernelKey]*kernel.Kernel{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	return s, nil
@@ -129,8 +129,10 @@ func (st *Store) Create(owner string) (*Session, error) {
 		return nil, abi.Errorf(abi.CodeUnavailable, "the host is ending")
 	}
 	if len(st.sessions) >= st.cfg.MaxSessions {
-		return nil, abi.Errorf(abi.CodeResourceExhausted, "there are %d sessions, as many as this host allows", len(st.sessions)).
-			WithHint("end one with DELETE /v1/sessions/{id}, or raise max_sessions")
+		e := abi.Errorf(abi.CodeResourceExhausted, "there are %d sessions, as many as this host allows", len(st.sessions)).
+			WithHint("end one with DELETE /v1/sessions/{id}, or have the operator raise max_sessions")
+		e.Retryable = true
+		return nil, e
 	}
 	r := record{ID: strings.ToLower(rand.Text()), Owner: owner, Created: time.Now().UTC()}
 	dir := filepath.Join(st.cfg.Dir, r.ID)
@@ -241,6 +243,8 @@ func (st *Store) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func kernelDir(dir, plugin, language string) string {
-	return filepath.Join(dir, "kernels", plugin+"-"+language)
+// kernelDir is the same for every approval: what code left in its working
+// directory stays.
+func kernelDir(dir string, key KernelKey) string {
+	return filepath.Join(dir, "kernels", key.Plugin+"-"+key.Language)
 }
