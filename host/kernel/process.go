@@ -118,6 +118,7 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 		Name: c.Language + " kernel", Path: program, Args: args,
 		Env: c.environ(program, p.dir), Dir: filepath.Join(c.Dir, "work"),
 		Views:  append(p.views(), c.Views...),
+		Links:  filepath.Join(c.Dir, "links.json"),
 		Limits: c.Limits,
 		Ready:  p.connect, StartTimeout: c.StartTimeout,
 		Ask: p.askToEnd, Grace: stopGrace,

@@ -51,6 +51,10 @@ type Spec struct {
 	Dir string
 	// Views are the host's folders that the child sees.
 	Views []View
+	// Links is a file of the host's, absolute and outside Dir, that remembers
+	// which links a start without isolation made in Dir, so that the next one
+	// takes those away that it doesn't make. "" leaves them.
+	Links string
 	// Network is what the child may reach; zero is nothing.
 	Network Network
 	// Limits bound the child; zero fields are documented there.
@@ -116,6 +120,9 @@ func (s *Spec) check() error {
 	}
 	if !filepath.IsAbs(s.Dir) {
 		return invalid("start " + s.Name + ": the working directory is not absolute: " + s.Dir)
+	}
+	if s.Links != "" && !filepath.IsAbs(s.Links) {
+		return invalid("start " + s.Name + ": the file that remembers links is not absolute: " + s.Links)
 	}
 	for name, value := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {

@@ -1,12 +1,16 @@
 package proc
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// maxLinks bounds the file that remembers links, in bytes.
+const maxLinks = 64 << 10
 
 // link shows the views of a child that is started without isolation: a
 // relative target becomes a symbolic link in its directory. The directory may
@@ -18,6 +22,11 @@ func link(spec Spec) error {
 		return &Error{Reason: ReasonInvalid, Message: fmt.Sprintf("start %s: %v", spec.Name, err), cause: err}
 	}
 	defer root.Close()
+	if spec.Links != "" {
+		if err := unlink(root, spec); err != nil {
+			return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: take away the views of an earlier start: %v", spec.Name, err), cause: err}
+		}
+	}
 	for _, v := range spec.Views {
 		switch {
 		case v.Target == "" || v.Target == v.Source:
@@ -32,6 +41,75 @@ func link(spec Spec) error {
 				return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: show %s as %s: %v", spec.Name, v.Source, v.Target, err), cause: err}
 			}
 		}
+	}
+	return nil
+}
+
+// unlink takes away the links that an earlier start remembered and this one
+// doesn't make, and remembers those that it is about to make. A link that leads
+// elsewhere by now is the child's own, and stays.
+func unlink(root *os.Root, spec Spec) error {
+	links := map[string]string{} // the source by the target
+	for _, v := range spec.Views {
+		if v.Target != "" && !filepath.IsAbs(v.Target) {
+			links[filepath.Clean(v.Target)] = v.Source
+		}
+	}
+	for target, source := range remembered(spec.Links) {
+		if links[target] == source {
+			continue
+		}
+		// What can't be read, or is out of root, isn't a link of the host's.
+		if at, err := root.Readlink(target); err != nil || at != source {
+			continue
+		}
+		if err := root.Remove(target); err != nil {
+			return err
+		}
+	}
+	return remember(spec.Links, links)
+}
+
+// remembered reads what remember wrote. Children without isolation can reach
+// the file, so one that isn't as it was written is as good as none: what it
+// could have hidden, a child could have made.
+func remembered(file string) map[string]string {
+	info, err := os.Lstat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxLinks {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	var links map[string]string
+	if err := json.Unmarshal(data, &links); err != nil {
+		return nil
+	}
+	return links
+}
+
+// remember replaces the file, whatever it is, and follows no link there.
+func remember(file string, links map[string]string) error {
+	data, err := json.Marshal(links)
+	if err != nil {
+		return err
+	}
+	made, err := os.CreateTemp(filepath.Dir(file), ".links-")
+	if err != nil {
+		return err
+	}
+	_, err = made.Write(data)
+	if err = errors.Join(err, made.Close()); err == nil {
+		if info, statErr := os.Lstat(file); statErr == nil && info.IsDir() {
+			err = os.RemoveAll(file)
+		}
+	}
+	if err == nil {
+		err = os.Rename(made.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(made.Name()))
 	}
 	return nil
 }

@@ -1,0 +1,24 @@
+package kernel_test
+
+import (
+	"testing"
+
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+)
+
+func TestViewsThatWereTakenAwayAreGoneFromTheWorkingDirectory(t *testing.T) {
+	t.Parallel()
+	dir, upload, output := t.TempDir(), t.TempDir(), t.TempDir()
+	before := newKernel(t, func(c *kernel.Config) {
+		c.Dir, c.Views = dir, []proc.View{{Source: upload, Target: "upload"}, {Source: output, Target: "output"}}
+	})
+	expect(t, before, "open('own', 'w').close(); import os; print(sorted(os.listdir()))", "['output', 'own', 'upload']\n")
+	if err := before.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := newKernel(t, func(c *kernel.Config) {
+		c.Dir, c.Views = dir, []proc.View{{Source: output, Target: "output"}}
+	})
+	expect(t, after, "import os; print(sorted(os.listdir()))", "['output', 'own']\n")
+}
