@@ -28,6 +28,8 @@ type Config struct {
 	Logger hclog.Logger
 }
 
+const defaultVerify = 16 << 20
+
 // A Log is an open audit log. It is safe for concurrent use.
 type Log struct {
 	path string
@@ -57,10 +59,26 @@ func Open(cfg Config) (*Log, error) {
 		log = hclog.NewNullLogger()
 	}
 	l := &Log{path: cfg.Path, sync: cfg.Sync, file: file, hash: zeroHash}
-	if err := l.start(cmp.Or(cfg.Verify, 16<<20), log); err != nil {
+	if err := l.start(cmp.Or(cfg.Verify, defaultVerify), log); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return l, nil
+}
+
+// Check says whether Open would take a log, and changes nothing: a torn last
+// line, which Open repairs, is none of its errors, nor is a file that isn't
+// there.
+func Check(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return cannot("be opened", err)
+	}
+	l := &Log{path: path, file: file, hash: zeroHash}
+	_, err = l.check(defaultVerify)
+	return errors.Join(err, file.Close())
 }
 
 // Append sets e's Seq, Time, Prev and Hash, cuts it to its bounds and writes

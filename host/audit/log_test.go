@@ -254,6 +254,9 @@ func TestATornLastLineIsMovedAside(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.jsonl")
 			must(t, os.WriteFile(path, []byte(content), 0o600))
 			whole := content[:strings.LastIndex(content, "\n")+1]
+			if must(t, audit.Check(path)); read(t, path) != content {
+				t.Error("the check changed the file")
+			}
 			l, _ := open(t, audit.Config{Path: path})
 			entries, err := l.Read(audit.Filter{})
 			must(t, err)
@@ -296,6 +299,9 @@ func TestOpenRefusesALogThatIsNotWhole(t *testing.T) {
 			must(t, os.WriteFile(path, []byte(content), 0o600))
 			l, err := audit.Open(audit.Config{Path: path})
 			code(t, err, abi.CodeFailedPrecondition)
+			if checked := audit.Check(path); fmt.Sprint(checked) != fmt.Sprint(err) {
+				t.Errorf("the check says %v, and opening it %v", checked, err)
+			}
 			if e := abi.AsError(err); !strings.Contains(e.Message, path) || e.Hint == "" {
 				t.Errorf("the error is %q, its hint %q", e.Message, e.Hint)
 			}
@@ -360,6 +366,9 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	code(t, err, abi.CodeUnavailable)
 	_, err = audit.Open(audit.Config{Path: filepath.Join(dir, "none", "audit.jsonl")})
 	code(t, err, abi.CodeUnavailable)
+	code(t, audit.Check(pipe), abi.CodeFailedPrecondition)
+	code(t, audit.Check(dir), abi.CodeUnavailable)
+	must(t, audit.Check(filepath.Join(dir, "none", "audit.jsonl")))
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v isn't fs.ErrNotExist", err)
 	}

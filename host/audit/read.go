@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -34,20 +35,9 @@ func (l *Log) Read(f Filter) ([]Entry, error) {
 		return nil, err
 	}
 	entries := []Entry{}
-	for line, err := range linesBackwards(file, size) {
+	for e, err := range newest(file, size, f) {
 		if err != nil {
-			return nil, cannot("be read", err)
-		}
-		if !f.maybe(line) {
-			continue
-		}
-		e, err := decode(line)
-		if err != nil {
-			return nil, abi.Errorf(abi.CodeFailedPrecondition, "the audit log has a line that is no entry").
-				WithHint("verify the log").WithCause(err)
-		}
-		if !f.chooses(e) {
-			continue
+			return nil, err
 		}
 		if entries = append(entries, e); len(entries) == limit {
 			break
@@ -55,6 +45,46 @@ func (l *Log) Read(f Filter) ([]Entry, error) {
 	}
 	slices.Reverse(entries)
 	return entries, nil
+}
+
+// Newest yields the entries of a log that f chooses, the newest first and as
+// many as there are: f's Limit isn't looked at. The log is the first size bytes
+// of r, and may be a running host's: what follows its last whole line is left
+// out. The chain isn't checked; an entry that can't be read is
+// failed_precondition, and the last thing that is yielded.
+func Newest(r io.ReaderAt, size int64, f Filter) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		whole, err := lineStart(r, size)
+		if err != nil {
+			yield(Entry{}, cannot("be read", err))
+			return
+		}
+		newest(r, whole, f)(yield)
+	}
+}
+
+// newest is Newest of whole lines.
+func newest(r io.ReaderAt, size int64, f Filter) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for line, err := range linesBackwards(r, size) {
+			if err != nil {
+				yield(Entry{}, cannot("be read", err))
+				return
+			}
+			if !f.maybe(line) {
+				continue
+			}
+			e, err := decode(line)
+			if err != nil {
+				yield(Entry{}, abi.Errorf(abi.CodeFailedPrecondition, "the audit log has a line that is no entry").
+					WithHint("check it with: sallyport audit --verify").WithCause(err))
+				return
+			}
+			if f.chooses(e) && !yield(e, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Verify checks the whole log as it is now, as the function of that name does.

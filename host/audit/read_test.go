@@ -105,6 +105,41 @@ func TestReadSaysWhenALineIsNoEntry(t *testing.T) {
 	code(t, err, abi.CodeFailedPrecondition)
 }
 
+func TestNewestReadsBesideAHostThatWrites(t *testing.T) {
+	l, path := open(t, audit.Config{})
+	for i := range 2000 {
+		must(t, l.Append(audit.Entry{Kind: audit.KindFile, Session: fmt.Sprint("s-", i%2)}))
+	}
+	whole := read(t, path)
+	for name, content := range torn(whole) {
+		t.Run(name, func(t *testing.T) {
+			want := int64(strings.Count(content, "\n"))
+			for e, err := range audit.Newest(strings.NewReader(content), int64(len(content)), audit.Filter{Limit: 1}) {
+				must(t, err)
+				if e.Seq != want {
+					t.Fatalf("entry %d comes where %d should", e.Seq, want)
+				}
+				want--
+			}
+			if want != 0 {
+				t.Errorf("the entries end before %d", want)
+			}
+		})
+	}
+	for e, err := range audit.Newest(strings.NewReader(whole), int64(len(whole)), audit.Filter{Session: "s-0"}) {
+		must(t, err)
+		if e.Seq != 1999 {
+			t.Errorf("the session's newest entry is %d", e.Seq)
+		}
+		break
+	}
+	var last error
+	for _, err := range audit.Newest(strings.NewReader("hello\n"+whole), int64(len("hello\n"+whole)), audit.Filter{}) {
+		last = err
+	}
+	code(t, last, abi.CodeFailedPrecondition)
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []bool{false, true} {
 		b.Run(map[bool]string{false: "plain", true: "sync"}[sync], func(b *testing.B) {

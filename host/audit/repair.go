@@ -18,40 +18,47 @@ import (
 	"github.com/sallyport-dev/sallyport/abi"
 )
 
-// start brings l to the end of its file: it checks the last bytes, and repairs
-// a torn last line once the rest is known to be whole.
+// start brings l to the end of its file, and repairs a torn last line once the
+// rest is known to be whole.
 func (l *Log) start(last int64, log hclog.Logger) error {
+	torn, err := l.check(last)
+	if err != nil || torn == 0 {
+		return err
+	}
+	return l.repair(torn, log)
+}
+
+// check checks the last bytes of l's file, and brings l to the end of its last
+// whole line. It returns the length of what follows, and changes nothing.
+func (l *Log) check(last int64) (torn int64, err error) {
 	info, err := l.file.Stat()
 	if err != nil {
-		return cannot("be looked at", err)
+		return 0, cannot("be looked at", err)
 	}
 	if !info.Mode().IsRegular() {
-		return abi.Errorf(abi.CodeFailedPrecondition, "the audit log %s is not a regular file", l.path)
+		return 0, abi.Errorf(abi.CodeFailedPrecondition, "the audit log %s is not a regular file", l.path)
 	}
-	whole, err := l.lineStart(info.Size())
+	whole, err := lineStart(l.file, info.Size())
 	if err != nil {
-		return cannot("be read", err)
+		return 0, cannot("be read", err)
 	}
 	if whole == 0 && info.Size() > MaxLine {
-		return abi.Errorf(abi.CodeFailedPrecondition, "%s is no audit log: its first line doesn't end", l.path).
+		return 0, abi.Errorf(abi.CodeFailedPrecondition, "%s is no audit log: its first line doesn't end", l.path).
 			WithHint("move the file away, and see what wrote it")
 	}
 	v, from := newVerifier(), int64(0)
 	if last >= 0 && whole > last {
 		// From the line that starts within the last bytes on.
-		if from, err = l.lineStart(whole - last); err != nil {
-			return cannot("be read", err)
+		if from, err = lineStart(l.file, whole-last); err != nil {
+			return 0, cannot("be read", err)
 		}
 		v.any = from > 0
 	}
 	if err := v.read(io.NewSectionReader(l.file, from, whole-from)); err != nil {
-		return l.refused(err, from)
+		return 0, l.refused(err, from)
 	}
 	l.size, l.seq, l.hash = whole, v.sum.LastSeq, v.sum.LastHash
-	if torn := info.Size() - whole; torn > 0 {
-		return l.repair(torn, log)
-	}
-	return nil
+	return info.Size() - whole, nil
 }
 
 // refused adds to a break what an operator has to know at the start.
@@ -66,11 +73,11 @@ func (l *Log) refused(err error, from int64) error {
 
 // lineStart returns where the line starts that byte end belongs to, or would:
 // just after the last line feed before end.
-func (l *Log) lineStart(end int64) (int64, error) {
+func lineStart(r io.ReaderAt, end int64) (int64, error) {
 	buf := make([]byte, 64<<10)
 	for end > 0 {
 		n := min(int64(len(buf)), end)
-		if _, err := l.file.ReadAt(buf[:n], end-n); err != nil {
+		if _, err := r.ReadAt(buf[:n], end-n); err != nil {
 			return 0, err
 		}
 		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
