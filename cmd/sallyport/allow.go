@@ -153,7 +153,7 @@ func newPluginList() *cobra.Command {
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		for _, l := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.State, l.Name, printable(l.Version), printable(l.Detail))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.State, printable(l.Name), printable(l.Version), printable(l.Detail))
 		}
 		return w.Flush()
 	}

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,46 +61,45 @@ func verifyAudit(w io.Writer, log io.Reader) error {
 }
 
 // showAudit prints the last entries, in the order they were written.
-func showAudit(w io.Writer, log io.Reader, session string, last int, asJSON bool) error {
-	var kept []audit.Entry
-	lines := bufio.NewScanner(log)
-	lines.Buffer(nil, audit.MaxLine)
-	for n := 1; lines.Scan(); n++ {
-		var e audit.Entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return abi.Errorf(abi.CodeFailedPrecondition, "line %d of the audit log can't be read: %v", n, err).WithHint("sallyport audit --verify")
-		}
-		if session != "" && e.Session != session {
-			continue
-		}
-		if kept = append(kept, e); last > 0 && len(kept) > last {
-			kept = kept[1:]
-		}
-	}
-	if err := lines.Err(); err != nil {
+func showAudit(w io.Writer, log *os.File, session string, last int, asJSON bool) error {
+	info, err := log.Stat()
+	if err != nil {
 		return err
 	}
-	for _, e := range kept {
+	var kept []audit.Entry
+	for e, err := range audit.Newest(log, info.Size(), audit.Filter{Session: session}) {
+		if err != nil {
+			return err
+		}
+		if kept = append(kept, e); len(kept) == last {
+			break
+		}
+	}
+	for _, e := range slices.Backward(kept) {
 		if asJSON {
-			if err := json.NewEncoder(w).Encode(e); err != nil {
-				return err
-			}
-			continue
+			err = printJSONLine(w, e)
+		} else {
+			_, err = fmt.Fprintln(w, printable(auditLine(e)))
 		}
-		what := e.Tool
-		if e.Op != "" {
-			what += " " + e.Op
-		}
-		if path := e.Detail["path"]; path != "" {
-			what += " " + path
-		}
-		outcome := e.Code
-		if e.Message != "" {
-			outcome += ": " + e.Message
-		}
-		if _, err := fmt.Fprintf(w, "%6d %s %-14s %-24s %s %s\n", e.Seq, e.Time.Format("2006-01-02T15:04:05Z"), e.Kind, e.Principal, what, outcome); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// auditLine says of an entry when it was, whose, and what.
+func auditLine(e audit.Entry) string {
+	what := e.Tool
+	if e.Op != "" {
+		what += " " + e.Op
+	}
+	if path := e.Detail["path"]; path != "" {
+		what += " " + path
+	}
+	outcome := e.Code
+	if e.Message != "" {
+		outcome += ": " + e.Message
+	}
+	return fmt.Sprintf("%6d %s %-14s %-24s %s %s", e.Seq, e.Time.Format("2006-01-02T15:04:05Z"), e.Kind, e.Principal, what, outcome)
 }

@@ -187,7 +187,7 @@ func (c *caller) follow(events io.Reader) (*abi.Result, error) {
 		case e.Output != nil:
 			fmt.Fprint(c.live, e.Output.Text)
 		case e.Progress != nil:
-			fmt.Fprintf(c.live, "%v of %v %s\n", e.Progress.Progress, e.Progress.Total, e.Progress.Message)
+			fmt.Fprintf(c.live, "%v of %v %s\n", e.Progress.Progress, e.Progress.Total, printable(e.Progress.Message))
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -224,9 +224,9 @@ func (c *caller) showBlock(i int, b abi.Content) error {
 			_, err = fmt.Fprintln(c.out, "saved", name)
 		}
 	case b.Type == abi.ContentImage:
-		_, err = fmt.Fprintf(c.out, "[%s of %d bytes; --save FOLDER keeps it]\n", b.MIMEType, len(b.Data))
+		_, err = fmt.Fprintf(c.out, "[%s of %d bytes; --save FOLDER keeps it]\n", printable(b.MIMEType), len(b.Data))
 	case b.Type == abi.ContentLink:
-		_, err = fmt.Fprintf(c.out, "[%s: %s]\n", b.Name, c.base+b.URI)
+		_, err = fmt.Fprintf(c.out, "[%s: %s]\n", printable(b.Name), printable(c.base+b.URI))
 	default:
 		_, err = fmt.Fprintln(c.out, strings.TrimSuffix(b.Text, "\n"))
 	}

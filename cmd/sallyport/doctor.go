@@ -47,11 +47,11 @@ serve would.`,
 			if *asJSON {
 				continue
 			}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %-18s %s\n", f.State, f.Name, f.Detail); err != nil {
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %-18s %s\n", f.State, f.Name, printable(f.Detail)); err != nil {
 				return err
 			}
 			if f.Hint != "" {
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %-18s → %s\n", "", "", f.Hint); err != nil {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %-18s → %s\n", "", "", printable(f.Hint)); err != nil {
 					return err
 				}
 			}

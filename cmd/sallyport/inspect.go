@@ -126,7 +126,7 @@ func (r *report) String() string {
 	if m.Description != "" {
 		fmt.Fprintf(&b, ": %s", printable(m.Description))
 	}
-	fmt.Fprintf(&b, "\n  file      %s, %s, ABI %d\n", r.File, size(r.Size), m.ABI)
+	fmt.Fprintf(&b, "\n  file      %s, %s, ABI %d\n", printable(r.File), size(r.Size), m.ABI)
 	fmt.Fprintf(&b, "  digest    %s\n", r.Digest)
 	lines(&b, "policy", []string{r.Policy})
 	lines(&b, "asks for", orNothing(r.AsksFor))

@@ -34,9 +34,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, "sallyport: error:", message(err))
+	fmt.Fprintln(stderr, "sallyport: error:", printable(message(err)))
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintln(stderr, "sallyport: hint:", hint)
+		fmt.Fprintln(stderr, "sallyport: hint:", printable(hint))
 	}
 	if errors.As(err, new(usageError)) {
 		fmt.Fprintf(stderr, "sallyport: hint: %s --help explains the command\n", cmd.CommandPath())
