@@ -20,7 +20,13 @@ import (
 // cacheDir is shared by all kernels here, as by those of a host.
 var cacheDir string
 
+// roleVariable makes the test binary play another part than the tests.
+const roleVariable = "KERNEL_TEST_ROLE"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(roleVariable); dir != "" {
+		beHost(dir)
+	}
 	os.Exit(func() int {
 		var err error
 		if cacheDir, err = os.MkdirTemp("", "kernel-test-"); err != nil {

@@ -37,7 +37,7 @@ const (
 type process struct {
 	log     hclog.Logger
 	config  *Config
-	dir     string // of the sockets, removed at the end
+	sockets *socketDir // removed at the end
 	key     signer
 	session string
 
@@ -98,10 +98,11 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 		return failed(err)
 	}
 	defer root.Close()
-	if p.dir, err = socketDir(); err != nil {
+	sweepSocketDirs(c.Logger)
+	if p.sockets, err = newSocketDir(); err != nil {
 		return failed(err)
 	}
-	connection := filepath.Join(p.dir, "connection.json")
+	connection := filepath.Join(p.sockets.path, "connection.json")
 	program, args, err := c.command(connection)
 	if err != nil {
 		return proc.Spec{}, err
@@ -116,7 +117,7 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 	}
 	return proc.Spec{
 		Name: c.Language + " kernel", Path: program, Args: args,
-		Env: c.environ(program, p.dir), Dir: filepath.Join(c.Dir, "work"),
+		Env: c.environ(program, p.sockets.path), Dir: filepath.Join(c.Dir, "work"),
 		Views:  append(p.views(), c.Views...),
 		Links:  filepath.Join(c.Dir, "links.json"),
 		Limits: c.Limits,
@@ -161,7 +162,7 @@ func makeFolders(dir string) (*os.Root, error) {
 
 // views returns the private folders that the kernel sees.
 func (p *process) views() []proc.View {
-	views := []proc.View{{Source: p.dir}}
+	views := []proc.View{{Source: p.sockets.path}}
 	for _, name := range slices.Concat(lastingFolders, freshFolders) {
 		views = append(views, proc.View{Source: filepath.Join(p.config.Dir, name)})
 	}
@@ -177,12 +178,12 @@ const (
 	beatPort
 )
 
-func (p *process) path(port int) string { return fmt.Sprintf("%s/k-%d", p.dir, port) }
+func (p *process) path(port int) string { return fmt.Sprintf("%s/k-%d", p.sockets.path, port) }
 
 // connection returns the contents of the connection file.
 func (p *process) connection() []byte {
 	b, err := json.Marshal(map[string]any{
-		"transport": "ipc", "ip": p.dir + "/k",
+		"transport": "ipc", "ip": p.sockets.path + "/k",
 		"shell_port": shellPort, "iopub_port": iopubPort, "stdin_port": stdinPort,
 		"control_port": controlPort, "hb_port": beatPort,
 		"signature_scheme": "hmac-sha256", "key": string(p.key.key),
@@ -192,28 +193,6 @@ func (p *process) connection() []byte {
 		panic(err)
 	}
 	return b
-}
-
-// maxSocketPath is how long the path of a Unix socket may be.
-const maxSocketPath = 107
-
-// socketDir makes a private folder with a path short enough for sockets.
-func socketDir() (string, error) {
-	var failures error
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
-		if base == "" || !filepath.IsAbs(base) || strings.Contains(base, "://") {
-			continue
-		}
-		dir, err := os.MkdirTemp(base, "sallyport-")
-		if err == nil {
-			if len(dir)+len("/k-9") <= maxSocketPath {
-				return dir, nil
-			}
-			err = errors.Join(fmt.Errorf("%s is too long for a socket's path", dir), os.Remove(dir))
-		}
-		failures = errors.Join(failures, err)
-	}
-	return "", failures
 }
 
 // connect opens the sockets and talks until shell and iopub have both answered.
@@ -340,10 +319,8 @@ func (p *process) clearUp() {
 		s.close()
 	}
 	p.late.close()
-	if p.dir != "" {
-		if err := os.RemoveAll(p.dir); err != nil {
-			p.log.Warn("a kernel's sockets could not be removed", "dir", p.dir, "error", err)
-		}
+	if err := p.sockets.remove(); err != nil {
+		p.log.Warn("a kernel's sockets could not be removed", "dir", p.sockets.path, "error", err)
 	}
 }
 
