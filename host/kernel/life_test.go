@@ -162,20 +162,27 @@ func TestCodeThatIgnoresInterruptsLosesItsKernel(t *testing.T) {
 func TestDeathInMidCallEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	var work string
-	k := newKernel(t, func(c *kernel.Config) { work = filepath.Join(c.Dir, "work") })
+	k := newKernel(t, func(c *kernel.Config) {
+		work = filepath.Join(c.Dir, "work")
+		// So that nothing but the death can end the call while the test waits.
+		c.MaxTime, c.Heartbeat, c.InterruptGrace = time.Hour, time.Hour, time.Hour
+	})
+	tell := func(file string) {
+		if err := os.WriteFile(filepath.Join(work, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct{ code, reason string }{
 		{"os._exit(0)", "exit code 0"},
 		{"os.kill(os.getpid(), 9)", "killed by SIGKILL"},
 		{"os.kill(os.getpid(), 11)", "killed by SIGSEGV"},
-		// What it leaves behind holds its sockets open.
-		{"if os.fork() == 0: os.setsid(); time.sleep(3); os._exit(0)\nos._exit(1)", "exit code 1"},
+		// What it leaves behind holds its sockets open, beyond the call's end.
+		{"if os.fork() == 0:\n os.setsid()\n for _ in range(6000):\n  if os.path.exists('told'): break\n  time.sleep(0.01)\n os._exit(0)\nos._exit(1)", "exit code 1"},
 	} {
 		run(t, k, "kept = 1")
 		printing, done := background(t.Context(), k, abi.KernelExecuteRequest{Code: "import os, time\nprint('last words', flush=True)\nwhile not os.path.exists('heard'): time.sleep(0.002)\nos.remove('heard')\n" + c.code})
 		within(t, "the last words", printing)
-		if err := os.WriteFile(filepath.Join(work, "heard"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		tell("heard")
 		got := within(t, "the end", done)
 		e := code(t, got.err, abi.CodeStateLost)
 		if !strings.Contains(e.Message, c.reason) || e.Hint == "" || printed(got.response, "stdout") != "last words\n" {
@@ -189,6 +196,7 @@ func TestDeathInMidCallEndsItAtOnce(t *testing.T) {
 			t.Errorf("%s: %+v", c.code, fresh)
 		}
 	}
+	tell("told")
 }
 
 func TestDeathBetweenCallsIsTold(t *testing.T) {
