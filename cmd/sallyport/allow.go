@@ -38,11 +38,7 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
 	addSettings(cmd, "policy", "plugin_dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := loadConfig(cmd)
-		if err != nil {
-			return err
-		}
-		a, err := plugin.Read(args[0])
+		cfg, a, err := readPlugin(cmd, args[0])
 		if err != nil {
 			return err
 		}

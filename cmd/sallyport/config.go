@@ -191,8 +191,8 @@ func readConfig(cmd *cobra.Command) (Config, error) {
 }
 
 // logger makes the log that a command writes to stderr.
-func (c Config) logger(cmd *cobra.Command) (hclog.Logger, error) {
+func (c Config) logger(cmd *cobra.Command) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{
 		Name: "sallyport", Level: hclog.LevelFromString(c.LogLevel), Output: cmd.ErrOrStderr(), JSONFormat: c.LogFormat == "json",
-	}), nil
+	})
 }

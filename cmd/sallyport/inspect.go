@@ -30,11 +30,7 @@ directory still has the version that was approved, it shows what changed.`,
 	asJSON := cmd.Flags().Bool("json", false, "print it as JSON")
 	addSettings(cmd, "policy", "plugin_dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := loadConfig(cmd)
-		if err != nil {
-			return err
-		}
-		a, err := plugin.Read(args[0])
+		cfg, a, err := readPlugin(cmd, args[0])
 		if err != nil {
 			return err
 		}
@@ -49,6 +45,16 @@ directory still has the version that was approved, it shows what changed.`,
 		return err
 	}
 	return cmd
+}
+
+// readPlugin reads the settings and a plugin's file.
+func readPlugin(cmd *cobra.Command, file string) (Config, *plugin.Artifact, error) {
+	cfg, err := loadConfig(cmd)
+	if err != nil {
+		return cfg, nil, err
+	}
+	a, err := plugin.Read(file)
+	return cfg, a, err
 }
 
 // A report is what inspect shows of a plugin.

@@ -48,10 +48,7 @@ func serve(cmd *cobra.Command, cfg Config) (err error) {
 		return abi.Errorf(abi.CodeUnavailable, "isolation is %s, and this host has no walls for child processes yet", cfg.Isolation).
 			WithHint("use --isolation=off, knowing that then kernels are ordinary processes of this account, with its files and its network")
 	}
-	log, err := cfg.logger(cmd)
-	if err != nil {
-		return err
-	}
+	log := cfg.logger(cmd)
 	listener, err := listen(cfg.Listen)
 	if err != nil {
 		return err
