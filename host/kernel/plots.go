@@ -12,9 +12,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/host/internal/proc"
 )
+
+// failureLasts is how long a failed list of fonts isn't tried for again.
+const failureLasts = time.Hour
+
+// errFailedBefore is why plotCache didn't try.
+var errFailedBefore = errors.New("it failed before")
 
 // fontsScript lists the fonts that matplotlib sees, which makes it write its
 // own list of them on the way.
@@ -39,6 +46,9 @@ func configurePlots(ctx context.Context, c *Config, root *os.Root, python string
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, errFailedBefore) {
+			return nil // and was logged then
+		}
 		c.Logger.Warn("matplotlib's fonts could not be listed", "python", python, "error", err)
 		return nil
 	}
@@ -60,11 +70,17 @@ func configurePlots(ctx context.Context, c *Config, root *os.Root, python string
 
 // plotCache returns the folder with those files, making it if need be. It is
 // made aside and renamed, so that it is there whole or not at all; of two
-// hosts that make it at once one wins, and both have the same.
+// hosts that make it at once one wins, and both have the same. A failure is
+// remembered beside it, for an hour: trying takes up to StartTimeout, and every
+// start of every kernel would wait for it.
 func plotCache(ctx context.Context, c *Config, python string) (string, error) {
 	dir := filepath.Join(c.CacheDir, "matplotlib-"+plotKey(python))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
+	}
+	failed := dir + ".failed"
+	if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < failureLasts {
+		return "", errFailedBefore
 	}
 	if err := os.MkdirAll(c.CacheDir, 0o700); err != nil {
 		return "", err
@@ -75,6 +91,9 @@ func plotCache(ctx context.Context, c *Config, python string) (string, error) {
 	}
 	defer os.RemoveAll(made)
 	if err := listFonts(ctx, c, python, made); err != nil {
+		if ctx.Err() == nil { // else it was the caller who went away
+			err = errors.Join(err, os.WriteFile(failed, []byte(err.Error()+"\n"), 0o600))
+		}
 		return "", err
 	}
 	if err := os.Rename(made, dir); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -124,3 +124,33 @@ func BenchmarkExecute1Plus1(b *testing.B) {
 		run(b, k, "1+1")
 	}
 }
+
+func TestFontsThatCannotBeListedAreTriedForOnce(t *testing.T) {
+	t.Parallel()
+	path, err := python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, tried := t.TempDir(), filepath.Join(t.TempDir(), "tried")
+	broken := script(t, "if [ \"$1\" = -c ]; then echo x >>"+tried+"; echo no fonts today >&2; exit 1; fi\nexec "+path+" \"$@\"")
+	for range 2 {
+		k := newKernel(t, func(c *kernel.Config) { c.Python, c.CacheDir = broken, cache })
+		expect(t, k, "print('up')", "up\n")
+	}
+	if got, err := os.ReadFile(tried); string(got) != "x\n" {
+		t.Errorf("two kernels that share a cache tried %q, %v", got, err)
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	marks, err := filepath.Glob(filepath.Join(cache, "*.failed"))
+	if err != nil || len(marks) != 1 {
+		t.Fatalf("the failure is remembered in %v, %v", marks, err)
+	}
+	if err := os.Chtimes(marks[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	k := newKernel(t, func(c *kernel.Config) { c.Python, c.CacheDir = broken, cache })
+	expect(t, k, "print('up')", "up\n")
+	if got, err := os.ReadFile(tried); string(got) != "x\nx\n" {
+		t.Errorf("hours later %q was tried, %v", got, err)
+	}
+}
