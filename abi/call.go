@@ -129,7 +129,7 @@ func EncodeCallResponse(r CallResponse) ([]byte, error) {
 // DecodeCallResponse reads a frame that EncodeCallResponse wrote. The bytes are
 // views of b. It fails with invalid_argument when the frame, a block of content
 // or a range is bad, when bytes are in the header, when an error has no code,
-// or when not exactly one of result and error is set.
+// when blocks share bytes, or when not exactly one of result and error is set.
 func DecodeCallResponse(b []byte) (CallResponse, error) {
 	f, err := DecodeFrame(b)
 	if err != nil {
@@ -148,6 +148,8 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 	if r.Result.Content == nil {
 		r.Result.Content = []Content{}
 	}
+	// Bytes that many blocks named would be written out many times.
+	unnamed := len(f.Body)
 	for i := range r.Result.Content {
 		c := &r.Result.Content[i]
 		if len(c.Data) > 0 {
@@ -156,6 +158,9 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 		if c.Body != nil {
 			if c.Data, err = c.Body.of(f.Body); err != nil {
 				return CallResponse{}, err
+			}
+			if unnamed -= len(c.Data); unnamed < 0 {
+				return CallResponse{}, Errorf(CodeInvalidArgument, "content %d shares bytes of the frame's body with another", i)
 			}
 			c.Body = nil
 		}

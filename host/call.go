@@ -42,6 +42,15 @@ const MetaUsage = "sallyport/usage"
 // *abi.Error; a tool that did its work and failed at it is a result with
 // IsError instead.
 func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
+	select {
+	case h.calls <- struct{}{}:
+		defer func() { <-h.calls }()
+	default:
+		e := abi.Errorf(abi.CodeResourceExhausted, "the host carries out %d calls, as many as it does at a time", cap(h.calls)).
+			WithHint("try again soon")
+		e.Retryable = true
+		return nil, e
+	}
 	p, tool, err := h.catalog.find(ctx, c.Tool)
 	if err != nil {
 		h.refused(c, err)
@@ -114,6 +123,7 @@ type run struct {
 	plugin *loaded
 	id     string
 	emit   func(abi.Event)
+	files  int // changes of files that were audited
 }
 
 func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, error) {
@@ -155,17 +165,39 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 			WithHint("the plugin's author has to mend this")
 	}
 	if response.Error != nil {
-		return nil, response.Error
+		return nil, r.said(response.Error)
 	}
 	return r.withUsage(response.Result, answer)
+}
+
+// said is an error in a plugin's words. Those that only the host can mean are
+// the plugin's failure, and none is longer than a person reads.
+func (r *run) said(e *abi.Error) error {
+	switch e.Code {
+	case abi.CodeUnauthenticated, abi.CodeInternal, abi.CodeUnimplemented:
+		e = abi.Errorf(abi.CodePluginFailed, "plugin %s says %v: %s", r.plugin.name(), e.Code, e.Message)
+	}
+	e.Message, e.Hint = clip(e.Message), clip(e.Hint)
+	e.Grant, e.Field = clip(e.Grant), clip(e.Field)
+	return e
+}
+
+func clip(s string) string {
+	const most = 4000
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // maxStderr is how much of a failed plugin's stderr the error tells, in bytes.
 const maxStderr = 2000
 
 // withStderr adds what a plugin printed before it failed, the end of it: that
-// is where a trap is explained.
+// is where a trap is explained. The stacks that a Go plugin prints after that
+// are its author's, who finds them in the host's log.
 func withStderr(err error, stderr string) error {
+	stderr, _, _ = strings.Cut(stderr, "\ngoroutine ")
 	stderr = strings.TrimSpace(stderr)
 	if abi.CodeOf(err) != abi.CodePluginFailed || stderr == "" {
 		return err
@@ -227,8 +259,13 @@ func (r *run) auditOp(rec bridge.Record) error {
 	return r.append(e)
 }
 
-// auditFile records an attempt to change a zone.
+// auditFile records an attempt to change a zone. Like operations, they are
+// bounded, so that no call fills the disk with its refusals. It is called by
+// the guest's goroutine alone.
 func (r *run) auditFile(op, path string, err error) error {
+	if r.files++; r.files > abi.MaxOperations {
+		return abi.Errorf(abi.CodeResourceExhausted, "a call changes files at most %d times", abi.MaxOperations)
+	}
 	e := r.entry(audit.KindFile, err)
 	e.Op, e.Detail = "files."+op, map[string]string{"path": path}
 	return r.append(e)

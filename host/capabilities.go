@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/kernel"
@@ -23,7 +24,27 @@ func (k kernels) Execute(ctx context.Context, req abi.KernelExecuteRequest, sink
 	}
 	// The code may have written to the zones without the workspace's knowing.
 	defer k.Session.Workspace().Changed()
-	return kern.Execute(ctx, req, sink)
+	res, err := kern.Execute(ctx, req, sink)
+	return res, withPrinted(err, res.Outputs)
+}
+
+// withPrinted adds to the error of a kernel that died what the code had
+// printed, the end of it: it may be all that is left of the work.
+func withPrinted(err error, outputs []abi.Output) error {
+	if abi.CodeOf(err) != abi.CodeStateLost {
+		return err
+	}
+	var b strings.Builder
+	for _, o := range outputs {
+		b.WriteString(o.Text)
+	}
+	printed := strings.TrimSpace(b.String())
+	if printed == "" {
+		return err
+	}
+	e := *abi.AsError(err)
+	e.Hint += "; before it ended it had printed:\n" + strings.ToValidUTF8(printed[max(0, len(printed)-maxStderr):], "")
+	return &e
 }
 
 func (k kernels) Interrupt(ctx context.Context, language string) error {

@@ -267,19 +267,28 @@ func (c *catalog) replace(old, next catalogState) {
 			continue
 		}
 		e := audit.Entry{Kind: audit.KindPluginAdmit, Plugin: s.Name, Digest: s.Digest, Detail: map[string]string{"file": s.File}}
-		if s.Error != nil {
+		if s.Error == nil {
+			c.log.Info("plugin admitted", "plugin", s.Name, "version", s.Version, "digest", s.Digest)
+		} else {
+			c.log.Warn("plugin refused", "plugin", s.Name, "file", s.File, "reason", s.Error.Message)
 			e.Kind, e.Code, e.Message = audit.KindPluginRefuse, s.Error.Code.String(), s.Error.Message
 		}
-		if err := c.audit(e); err != nil {
-			// A call audits its own start, so nothing unaudited runs.
-			c.log.Error("a change of the catalog could not be audited", "plugin", s.Name, "error", err)
-		}
+		c.witness(e)
 	}
 	for name, l := range old.byName {
 		if next.byName[name] != l {
-			l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked or replaced while it ran", name))
+			l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked, or its file or its grant changed, while it ran", name))
+			c.witness(audit.Entry{Kind: audit.KindPluginRevoke, Plugin: name, Digest: l.artifact.Digest})
 			c.revoked(l)
 		}
+	}
+}
+
+// witness audits a change of the catalog. Where that fails the change stands:
+// a call audits its own start, so nothing unaudited runs.
+func (c *catalog) witness(e audit.Entry) {
+	if err := c.audit(e); err != nil {
+		c.log.Error("a change of the catalog could not be audited", "kind", e.Kind, "plugin", e.Plugin, "error", err)
 	}
 }
 

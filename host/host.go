@@ -55,6 +55,9 @@ type Config struct {
 	// Limits are the most a plugin gets without a word of the operator's;
 	// zero is 512 MiB and fifteen minutes.
 	Limits abi.Limits
+	// MaxCalls bounds the calls that are carried out at a time; zero is 64. One
+	// more is told to try again.
+	MaxCalls int
 	// Logger gets everything; nil is none.
 	Logger hclog.Logger
 }
@@ -71,6 +74,7 @@ type Host struct {
 	engine   *engine.Engine
 	catalog  *catalog
 	sessions *session.Store
+	calls    chan struct{} // a place for each call under way
 
 	stop context.CancelFunc // of what runs in the background
 	wg   sync.WaitGroup
@@ -90,7 +94,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
-	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now(), calls: make(chan struct{}, cmp.Or(cfg.MaxCalls, 64))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close(ctx))

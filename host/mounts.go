@@ -57,7 +57,7 @@ func (r *run) zone(zone string) (view engine.FS, denied, err error) {
 	}
 	if access == abi.AccessNone {
 		e := abi.Errorf(abi.CodePermissionDenied, "plugin %s was not granted the zone %s", r.plugin.name(), zone).
-			WithHint("the operator grants it in the policy, under files")
+			WithHint("the operator grants it in the policy, under files: read, append or write")
 		e.Grant = "files." + zone + ": read"
 		return nil, e, nil
 	}

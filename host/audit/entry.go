@@ -29,7 +29,8 @@ const (
 	KindFile          = "file"         // a change of a zone, or its refusal
 	KindPluginAdmit   = "plugin.admit" // the whitelist let it in
 	KindPluginRefuse  = "plugin.refuse"
-	KindRepair        = "log.repair" // Open moved a torn last line away
+	KindPluginRevoke  = "plugin.revoke" // it was replaced or taken away; what ran was ended
+	KindRepair        = "log.repair"    // Open moved a torn last line away
 )
 
 // An Entry is one line of the log. Seq, Time, Prev and Hash are Append's to

@@ -149,7 +149,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		started := time.Now()
 		// No client may hold a connection for ever by reading or sending
 		// slowly. A tool call sets its own times.
-		err := setDeadlines(c, transferTime, transferTime)
+		err := setDeadlines(c, strangerTime, strangerTime)
 		if err == nil {
 			err = next(c)
 		}
@@ -163,8 +163,12 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// transferTime bounds how long a body may take to be sent or read.
-const transferTime = 10 * time.Minute
+// How long a body may take to be sent or read, by somebody who has shown no
+// token yet, and by one who has.
+const (
+	strangerTime = 30 * time.Second
+	transferTime = 10 * time.Minute
+)
 
 // setDeadlines bounds from now on how long reading from the client and writing
 // to it may take; zero is for ever.
@@ -238,6 +242,9 @@ func (s *Server) admit(a Access) echo.MiddlewareFunc {
 				return err
 			}
 			c.Set(keyToken, t)
+			if err := setDeadlines(c, transferTime, transferTime); err != nil {
+				return err
+			}
 			switch a {
 			case AccessOperator:
 				if t.Role != RoleOperator {

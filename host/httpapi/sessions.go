@@ -80,7 +80,8 @@ func (s *Server) endSession(c echo.Context) error {
 	id := sessionOf(c).ID
 	err := s.host.Audit(audit.Entry{Kind: audit.KindSessionEnd, Principal: tokenOf(c).Principal(), Request: requestID(c), Session: id})
 	if err != nil {
-		return err
+		// Ending is the safe direction, so it goes on.
+		s.log.Error("the end of a session could not be audited", "session", id, "request", requestID(c), "error", err)
 	}
 	// An agent that goes away must not stop the ending half-way.
 	ctx, cancel := detached(c)

@@ -45,7 +45,13 @@ type Token struct {
 }
 
 // Principal names the token's holder in the audit log and as a session's owner.
-func (t Token) Principal() string { return string(t.Role) + ":" + t.Name + ":" + t.ID }
+// The zero Token's is empty.
+func (t Token) Principal() string {
+	if t.ID == "" {
+		return ""
+	}
+	return string(t.Role) + ":" + t.Name + ":" + t.ID
+}
 
 const tokenPrefix = "spt_"
 

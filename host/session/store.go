@@ -30,7 +30,8 @@ type Config struct {
 	// Workspace bounds each session's files; its Dir is set for each. Zero
 	// fields are workspace's defaults.
 	Workspace workspace.Config
-	// MaxSessions bounds the sessions of all owners; zero is 64.
+	// MaxSessions bounds the sessions of all owners; zero is 64. One owner gets
+	// at most half of them, so that nobody locks everybody else out.
 	MaxSessions int
 	// Logger gets what happens to sessions; nil is none.
 	Logger hclog.Logger
@@ -128,8 +129,15 @@ func (st *Store) Create(owner string) (*Session, error) {
 	if st.closed {
 		return nil, abi.Errorf(abi.CodeUnavailable, "the host is ending")
 	}
-	if len(st.sessions) >= st.cfg.MaxSessions {
-		e := abi.Errorf(abi.CodeResourceExhausted, "there are %d sessions, as many as this host allows", len(st.sessions)).
+	owned := 0
+	for _, s := range st.sessions {
+		if s.Owner == owner {
+			owned++
+		}
+	}
+	if most := (st.cfg.MaxSessions + 1) / 2; owned >= most || len(st.sessions) >= st.cfg.MaxSessions {
+		e := abi.Errorf(abi.CodeResourceExhausted, "there are %d sessions, %d of them yours; this host allows %d, and %d an owner",
+			len(st.sessions), owned, st.cfg.MaxSessions, most).
 			WithHint("end one with DELETE /v1/sessions/{id}, or have the operator raise max_sessions")
 		e.Retryable = true
 		return nil, e
