@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ type caller struct {
 	base, token string
 	session     string // "" is one made for the call
 	asJSON      bool
-	save        string
+	pictures    pictures // where to save them; none without a folder
 	out, live   io.Writer
 }
 
@@ -53,7 +52,7 @@ The token is --token-file, or the environment variable SALLYPORT_TOKEN.`,
 	c := &caller{}
 	cmd.Flags().StringVar(&c.session, "session", "", "session to call in")
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print the result as JSON")
-	cmd.Flags().StringVar(&c.save, "save", "", "folder to save pictures in")
+	cmd.Flags().StringVar(&c.pictures.dir, "save", "", "folder to save pictures in; it is made if it isn't there")
 	addSettings(cmd, "listen")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := loadConfig(cmd)
@@ -203,8 +202,8 @@ func (c *caller) show(tool string, r *abi.Result) error {
 			return err
 		}
 	} else {
-		for i, block := range r.Content {
-			if err := c.showBlock(i, block); err != nil {
+		for _, block := range r.Content {
+			if err := c.showBlock(block); err != nil {
 				return err
 			}
 		}
@@ -215,13 +214,13 @@ func (c *caller) show(tool string, r *abi.Result) error {
 	return nil
 }
 
-func (c *caller) showBlock(i int, b abi.Content) error {
+func (c *caller) showBlock(b abi.Content) error {
 	var err error
 	switch {
-	case b.Type == abi.ContentImage && c.save != "":
-		name := filepath.Join(c.save, fmt.Sprintf("picture-%d.%s", i, strings.TrimPrefix(b.MIMEType, "image/")))
-		if err = os.WriteFile(name, b.Data, 0o644); err == nil {
-			_, err = fmt.Fprintln(c.out, "saved", name)
+	case b.Type == abi.ContentImage && c.pictures.dir != "":
+		var path string
+		if path, err = c.pictures.save(b); err == nil {
+			_, err = fmt.Fprintln(c.out, "saved", path)
 		}
 	case b.Type == abi.ContentImage:
 		_, err = fmt.Fprintf(c.out, "[%s of %d bytes; --save FOLDER keeps it]\n", printable(b.MIMEType), len(b.Data))
