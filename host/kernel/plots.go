@@ -78,7 +78,7 @@ func plotCache(ctx context.Context, c *Config, python string) (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	failed := dir + ".failed"
+	failed := filepath.Join(c.CacheDir, "failed-"+filepath.Base(dir))
 	if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < failureLasts {
 		return "", errFailedBefore
 	}
