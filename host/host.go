@@ -159,7 +159,7 @@ func (h *Host) retire(ctx context.Context, l *loaded) {
 	var wg sync.WaitGroup
 	for _, s := range h.sessions.List("") {
 		wg.Go(func() {
-			err := s.EndKernels(kernels, func(key session.KernelKey) bool { return key.Approval == l.approval })
+			err := s.EndKernels(kernels, "the plugin's file or its grant was changed", func(key session.KernelKey) bool { return key.Approval == l.approval })
 			if err != nil {
 				h.log.Error("a revoked plugin's kernel ended badly", "plugin", l.name(), "session", s.ID, "error", err)
 			}
@@ -237,7 +237,7 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 	return kernel.New(kernel.Config{
 		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
 		Starter: h.starter, Language: o.Language, Python: h.cfg.Python,
-		Dir: o.Dir, Views: views, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
+		Dir: o.Dir, Views: views, Lost: o.Lost, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
 		// The grant is the bound; the policy and the bridge keep it.
 		MaxTime: abi.MaxTimeoutMS * time.Millisecond,
 	})

@@ -265,8 +265,22 @@ func TestSessionsKeepTheirFilesWhenTheHostStartsAgain(t *testing.T) {
 	if string(a.Body) != "kept" {
 		t.Errorf("got %d %s", a.StatusCode, a.Body)
 	}
-	if got := text(run(s, session, "1+1")); !strings.Contains(got, "2") {
+	if got := text(run(s, session, "1+1")); !strings.Contains(got, "2") || !strings.Contains(got, "the host was started again") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestCodeThatExits shows that exit() costs the variables and nothing else: the
+// call after it is carried out, by a fresh kernel that says so.
+func TestCodeThatExits(t *testing.T) {
+	s := hosttest.NewStage(t, hosttest.Options{})
+	session := s.Agent.Session()
+	for range 3 {
+		run(s, session, "x = 1")
+		run(s, session, "exit()")
+		if got := text(run(s, session, "print('x' in globals())")); !strings.Contains(got, "False") || !strings.Contains(got, "afresh") {
+			t.Errorf("got %q", got)
+		}
 	}
 }
 

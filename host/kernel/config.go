@@ -63,6 +63,9 @@ type Config struct {
 	Argv []string
 	// InterruptMode is how the kernel is interrupted; "" is InterruptSignal.
 	InterruptMode InterruptMode
+	// Lost is what the first response says in StateLost, where this kernel
+	// replaces another one of the caller's; "" is nothing.
+	Lost string
 	// Views are folders that the kernel sees; relative targets are inside its
 	// working directory.
 	Views []proc.View

@@ -16,6 +16,9 @@ const (
 	replyBound = 2 * time.Second // after idle
 )
 
+// exitBound is how long a kernel may take to end after code that asked it to.
+const exitBound = 5 * time.Second
+
 // A cause is why code is made to end.
 type cause int
 
@@ -46,6 +49,10 @@ func (k *Kernel) run(ctx context.Context, e *execution, p *process, code string,
 	}
 	p.finish()
 	out.close()
+	if r.exits() && !lost {
+		// The next execution must not meet a kernel that is about to end.
+		p.awaitEnd(exitBound)
+	}
 
 	response := abi.KernelExecuteResponse{DurationMS: time.Since(begun).Milliseconds()}
 	response.Outputs, response.Truncated = out.outputs()

@@ -48,7 +48,7 @@ func New(c Config) (*Kernel, error) {
 		return nil, err
 	}
 	return &Kernel{
-		config: c, log: c.Logger,
+		config: c, log: c.Logger, lost: c.Lost,
 		queue: queue{bound: c.MaxQueue},
 		calls: map[*execution]struct{}{},
 	}, nil

@@ -362,6 +362,19 @@ func (p *process) kill(why error) {
 	}
 }
 
+// awaitEnd returns when the process has ended, which its code asked for; when it
+// takes longer than it may, it is killed.
+func (p *process) awaitEnd(most time.Duration) {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-p.gone:
+	case <-late.C:
+		p.kill(fmt.Errorf("its code asked it to end, and it did not within %v", most))
+		<-p.gone
+	}
+}
+
 // stop ends the process in steps and returns when all is cleared up. When ctx
 // ends, the steps are cut short.
 func (p *process) stop(ctx context.Context) error {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,18 @@ type reply struct {
 	Name      string   `json:"ename"`
 	Value     string   `json:"evalue"`
 	Traceback []string `json:"traceback"`
+	Payload   []struct {
+		Source string `json:"source"`
+	} `json:"payload"`
+}
+
+// exits says whether the code asked its kernel to end, as exit() does.
+func (r reply) exits() bool {
+	return slices.ContainsFunc(r.Payload, func(p struct {
+		Source string `json:"source"`
+	}) bool {
+		return p.Source == "ask_exit"
+	})
 }
 
 func newRun(id string, out *transcript) *run {
@@ -38,6 +51,13 @@ func newRun(id string, out *transcript) *run {
 		id: id, out: out, seen: map[string]bool{},
 		started: make(chan struct{}), replied: make(chan struct{}), idle: make(chan struct{}),
 	}
+}
+
+// exits says whether the code asked its kernel to end.
+func (r *run) exits() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reply.exits()
 }
 
 // mark closes one of the run's channels, once.

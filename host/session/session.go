@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type Session struct {
 	mu      sync.Mutex
 	ended   bool
 	kernels map[KernelKey]*kernel.Kernel
+	lost    map[string]string // by kernel folder: why its last kernel is gone
 }
 
 // A KernelKey says whose kernel one is within its session. Approval numbers
@@ -51,6 +53,7 @@ type KernelOwner struct {
 	Dir       string               // the kernel's own folder
 	Workspace *workspace.Workspace // the session's
 	Files     *abi.FilesScope      // the zones the plugin may use; nil is none
+	Lost      string               // why the state of an earlier kernel is gone; "" where there was none
 }
 
 // NewKernel makes a kernel, without starting it.
@@ -89,13 +92,15 @@ func (s *Session) Kernel(key KernelKey, files *abi.FilesScope) (*kernel.Kernel, 
 	if k := s.kernels[key]; k != nil {
 		return k, nil
 	}
+	folder := kernelFolder(key)
 	k, err := s.newKernel(KernelOwner{
-		KernelKey: key, Session: s.ID, Dir: kernelDir(s.dir, key),
-		Workspace: s.workspace, Files: files,
+		KernelKey: key, Session: s.ID, Dir: filepath.Join(s.dir, kernelsDir, folder),
+		Workspace: s.workspace, Files: files, Lost: s.lost[folder],
 	})
 	if err != nil {
 		return nil, err
 	}
+	delete(s.lost, folder)
 	s.kernels[key] = k
 	return k, nil
 }
@@ -133,14 +138,18 @@ func (s *Session) Kernels() []KernelStatus {
 }
 
 // EndKernels ends the kernels whose key ends says so, all at once. One that
-// doesn't end by itself before ctx does is killed.
-func (s *Session) EndKernels(ctx context.Context, ends func(KernelKey) bool) error {
+// doesn't end by itself before ctx does is killed. The next kernel of the same
+// plugin and language says why the state is lost.
+func (s *Session) EndKernels(ctx context.Context, why string, ends func(KernelKey) bool) error {
 	s.mu.Lock()
 	var ending []*kernel.Kernel
 	for key, k := range s.kernels {
 		if ends(key) {
 			ending = append(ending, k)
 			delete(s.kernels, key)
+			if k.Status().Starts > 0 {
+				s.lost[kernelFolder(key)] = why
+			}
 		}
 	}
 	s.mu.Unlock()
@@ -160,7 +169,7 @@ func (s *Session) close(ctx context.Context, cause error) error {
 	s.ended = true
 	s.mu.Unlock()
 	s.end(cause)
-	err := s.EndKernels(ctx, func(KernelKey) bool { return true })
+	err := s.EndKernels(ctx, "the session ended", func(KernelKey) bool { return true })
 	left := make(chan struct{})
 	go func() {
 		s.runs.Wait()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +100,13 @@ func (st *Store) restore(id string) error {
 	if err != nil {
 		return err
 	}
+	kernels, err := os.ReadDir(filepath.Join(s.dir, kernelsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, s.workspace.Close())
+	}
+	for _, k := range kernels {
+		s.lost[k.Name()] = "the host was started again"
+	}
 	st.sessions[id] = s
 	return nil
 }
@@ -116,7 +124,7 @@ func (st *Store) open(r record) (*Session, error) {
 	s := &Session{
 		ID: r.ID, Owner: r.Owner, Created: r.Created,
 		dir: dir, workspace: ws, newKernel: st.cfg.NewKernel,
-		kernels: map[KernelKey]*kernel.Kernel{},
+		kernels: map[KernelKey]*kernel.Kernel{}, lost: map[string]string{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	return s, nil
@@ -251,8 +259,9 @@ func (st *Store) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// kernelDir is the same for every approval: what code left in its working
+// kernelsDir, in a session's folder, holds the kernels' folders.
+const kernelsDir = "kernels"
+
+// kernelFolder is the same for every approval: what code left in its working
 // directory stays.
-func kernelDir(dir string, key KernelKey) string {
-	return filepath.Join(dir, "kernels", key.Plugin+"-"+key.Language)
-}
+func kernelFolder(key KernelKey) string { return key.Plugin + "-" + key.Language }
