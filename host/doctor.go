@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/audit"
 	"github.com/sallyport-dev/sallyport/host/internal/proc"
 	"github.com/sallyport-dev/sallyport/host/kernel"
 	"github.com/sallyport-dev/sallyport/host/plugin"
@@ -21,8 +23,12 @@ import (
 const (
 	FindingOK      = "ok"
 	FindingWarning = "warning" // the host works, with less
-	FindingMissing = "missing" // the host, or its kernels, can't work
+	FindingMissing = "missing" // a host doesn't start, or its calls fail
 )
+
+// DataFinding is the name of the finding of the data directory. It is a warning
+// when a host is running on it.
+const DataFinding = "data directory"
 
 // A Finding is what Doctor has to say of one part.
 type Finding struct {
@@ -37,11 +43,22 @@ type Finding struct {
 func Doctor(ctx context.Context, cfg Config) []Finding {
 	return append([]Finding{
 		dataFinding(cfg.DataDir),
+		auditFinding(filepath.Join(cfg.DataDir, AuditFile)),
 		pythonFinding(ctx, cmp.Or(cfg.Python, "python3")),
 		fontFinding(),
 		policyFinding(cfg.PolicyFile),
 		pluginFinding(cfg.PluginDir, cfg.PolicyFile),
 	}, wallFindings(cmp.Or(cfg.Isolation, string(proc.IsolationRequired)))...)
+}
+
+// CheckIsolation says why a host of this isolation couldn't run a kernel. Those
+// who run kernels refuse to start a host then.
+func CheckIsolation(isolation string) error {
+	if isolation == string(proc.IsolationOff) {
+		return nil
+	}
+	return abi.Errorf(abi.CodeUnavailable, "isolation is %s, and this host has no walls for child processes yet", isolation).
+		WithHint("use --isolation=off, knowing that then kernels are ordinary processes of this account, with its files and its network")
 }
 
 // failing is the finding of an error.
@@ -54,29 +71,81 @@ func failing(name string, err error) Finding {
 }
 
 func dataFinding(dir string) Finding {
-	const name = "data directory"
-	// The nearest folder that is there has to be writable.
-	at, err := filepath.Abs(dir)
+	path, err := filepath.Abs(dir)
 	if err != nil {
+		return failing(DataFinding, err)
+	}
+	if err := writable(path); err != nil {
+		return failing(DataFinding, err)
+	}
+	// Where it isn't there, the check of its version would write one.
+	if _, err := os.Stat(filepath.Join(path, "VERSION")); err == nil {
+		if err := (&dataDir{path: path}).checkVersion(); err != nil {
+			return failing(DataFinding, err)
+		}
+	}
+	owner, err := lockOwner(filepath.Join(path, "LOCK"))
+	if err != nil {
+		return failing(DataFinding, err)
+	}
+	if owner != "" {
+		return Finding{
+			Name: DataFinding, State: FindingWarning, Detail: fmt.Sprintf("%s: a host is running on it (process %s)", dir, owner),
+			Hint: "end that host before you start another, or choose another folder with --data-dir",
+		}
+	}
+	return Finding{Name: DataFinding, State: FindingOK, Detail: dir}
+}
+
+// writable says why a folder can't be used, or made: the nearest one that is
+// there has to be writable.
+func writable(path string) error {
+	const hint = "choose another with --data-dir"
+	for {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && !info.IsDir():
+			return abi.Errorf(abi.CodeUnavailable, "%s is not a folder", path).WithHint(hint)
+		case err == nil:
+			if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
+				return abi.Errorf(abi.CodeUnavailable, "%s can't be written: %w", path, err).WithHint(hint)
+			}
+			return nil
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR), path == filepath.Dir(path):
+			return abi.Errorf(abi.CodeUnavailable, "%s can't be looked at: %w", path, err).WithHint(hint)
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// lockOwner returns who holds the lock of a data directory, "" for nobody. It
+// holds the lock for a moment itself, shared with others that ask.
+func lockOwner(file string) (string, error) {
+	lock, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", abi.Errorf(abi.CodeUnavailable, "%s can't be opened: %w", file, err).WithHint("choose another folder with --data-dir")
+	}
+	defer lock.Close()
+	if info, err := lock.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", abi.Errorf(abi.CodeUnavailable, "%s is not a regular file", file).WithHint("choose another folder with --data-dir")
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		return "", err
+	}
+	owner := make([]byte, 32)
+	n, _ := lock.ReadAt(owner, 0) // the number only helps
+	return cmp.Or(strings.TrimSpace(string(owner[:n])), "unknown"), nil
+}
+
+func auditFinding(file string) Finding {
+	const name = "audit log"
+	if err := audit.Check(file); err != nil {
 		return failing(name, err)
 	}
-	for {
-		info, err := os.Stat(at)
-		if err == nil && !info.IsDir() {
-			return failing(name, abi.Errorf(abi.CodeUnavailable, "%s is not a folder", at).WithHint("choose another with --data-dir"))
-		}
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			return failing(name, err)
-		}
-		at = filepath.Dir(at)
-	}
-	if err := unix.Access(at, unix.W_OK); err != nil {
-		return failing(name, abi.Errorf(abi.CodeUnavailable, "%s can't be written: %w", at, err).WithHint("choose another with --data-dir"))
-	}
-	return Finding{Name: name, State: FindingOK, Detail: dir}
+	return Finding{Name: name, State: FindingOK, Detail: file}
 }
 
 func pythonFinding(ctx context.Context, python string) Finding {
@@ -149,21 +218,19 @@ func pluginFinding(dir, policyFile string) Finding {
 }
 
 func wallFindings(isolation string) []Finding {
+	const name = "isolation"
+	if err := CheckIsolation(isolation); err != nil {
+		return []Finding{failing(name, err)}
+	}
 	starter, err := proc.New(proc.Config{Isolation: proc.Isolation(isolation)})
 	if err != nil {
-		return []Finding{failing("isolation", err)}
+		return []Finding{failing(name, err)}
 	}
-	list := []Finding{{Name: "isolation", State: FindingWarning, Detail: "off: what a kernel runs is an ordinary process of this account"}}
-	if isolation != string(proc.IsolationOff) {
-		list = nil
-	}
+	list := []Finding{{Name: name, State: FindingWarning, Detail: "off: what a kernel runs is an ordinary process of this account"}}
 	for _, w := range starter.Walls() {
 		f := Finding{Name: w.Name, State: FindingOK, Detail: w.Detail, Hint: w.Hint}
 		if !w.Holds {
 			f.State = FindingWarning
-			if isolation == string(proc.IsolationRequired) {
-				f.State = FindingMissing
-			}
 		}
 		list = append(list, f)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -23,19 +25,26 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "say what is there, what is missing, and what protects this machine",
 		Long: `Doctor tries what a host with these settings would need, changes nothing, and
-says of each part whether it is there and, if not, what to do. It fails when
-serve would.`,
+says of each part what there is and what to do:
+
+  ok        it is there
+  warning   a host works, with less; or one is at work on this data directory
+  missing   serve refuses to start; or, without a Python for kernels or a policy
+            that can be read, it starts, and calls fail
+
+It fails when something is missing.`,
 		Example: `  sallyport doctor --isolation=off`,
 		Args:    exactly(),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print the findings as JSON")
-	addSettings(cmd, "data_dir", "plugin_dir", "policy", "python", "isolation")
+	addSettings(cmd, "listen", "data_dir", "plugin_dir", "policy", "python", "isolation")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		findings := host.Doctor(cmd.Context(), cfg.host(nil))
+		findings = slices.Insert(findings, 1, listenFinding(cfg.Listen, hostRuns(findings)))
 		if *asJSON {
 			if err := printJSON(cmd.OutOrStdout(), findings); err != nil {
 				return err
@@ -62,4 +71,28 @@ serve would.`,
 		return nil
 	}
 	return cmd
+}
+
+// hostRuns says whether a host is running on the data directory.
+func hostRuns(findings []host.Finding) bool {
+	return slices.ContainsFunc(findings, func(f host.Finding) bool {
+		return f.Name == host.DataFinding && f.State == host.FindingWarning
+	})
+}
+
+// listenFinding tries the address that serve would listen on. Where a host is
+// running, it is most likely the one who has it.
+func listenFinding(address string, running bool) host.Finding {
+	f := host.Finding{Name: "address", State: host.FindingOK, Detail: address}
+	l, err := listen(address)
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
+		f.State, f.Detail, f.Hint = host.FindingMissing, message(err), hintOf(err)
+		if running && errors.Is(err, syscall.EADDRINUSE) {
+			f.State = host.FindingWarning
+		}
+	}
+	return f
 }

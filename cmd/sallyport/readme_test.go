@@ -60,7 +60,7 @@ func TestREADME(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(plugins, "python.wasm"), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out := shell(t, dir, blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t))
+		out := shell(t, dir, blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t), "SALLYPORT_LISTEN=127.0.0.1:0")
 		for _, want := range []string{"python", "allowed", "spt_", "isolation"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("the output lacks %q:\n%s", want, out)
@@ -124,10 +124,12 @@ sallyport plugin allow plugins/python.wasm --policy policy.yaml --yes >/dev/null
 export SALLYPORT_TOKEN=$(sallyport token create --data-dir data --role agent --name test)
 sallyport serve --isolation=off --listen 127.0.0.1:0 --data-dir data --plugin-dir plugins --policy policy.yaml >out 2>log &
 host=$!
-until url=$(sed -n 's/^listening on //p' out) && [ -n "$url" ]; do sleep .02; done
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+timeout 60 bash -c 'until grep -q "^listening on " out; do sleep .02; done'
+url=$(sed -n 's/^listening on //p' out)
 sallyport call python_run '{"code": "import os\nprint(os.getpid(), flush=True)\nwhile True: pass"}' --url $url >result 2>live &
 call=$!
-until grep -q '^[0-9]' live; do sleep .02; done
+timeout 60 bash -c 'until grep -q "^[0-9]" live; do sleep .02; done'
 kernel=$(grep -m1 -o '^[0-9]*' live)
 kill -INT $host
 wait $host && echo "the host ended well" || { echo "the host ended with $?"; cat log; }
@@ -153,5 +155,12 @@ func TestAPortInUse(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "can't listen on "+address) || !strings.Contains(string(out), "hint:") {
 		t.Errorf("got %v\n%s", err, out)
+	}
+	for dir, want := range map[string]string{filepath.Join(t.TempDir(), "data"): "missing", s.DataDir: "warning"} {
+		cmd := exec.CommandContext(t.Context(), "sallyport", "doctor", "--isolation=off", "--listen", address, "--data-dir", dir)
+		out, _ := cmd.CombinedOutput() // it may fail for other reasons
+		if !regexp.MustCompile(`(?m)^` + want + ` +address +can't listen on `).Match(out) {
+			t.Errorf("doctor doesn't say %s of the address:\n%s", want, out)
+		}
 	}
 }

@@ -44,9 +44,8 @@ account, with its files and its network. So it listens on loopback only.`,
 const shutdownTimeout = 15 * time.Second
 
 func serve(cmd *cobra.Command, cfg Config) (err error) {
-	if cfg.Isolation != "off" {
-		return abi.Errorf(abi.CodeUnavailable, "isolation is %s, and this host has no walls for child processes yet", cfg.Isolation).
-			WithHint("use --isolation=off, knowing that then kernels are ordinary processes of this account, with its files and its network")
+	if err := host.CheckIsolation(cfg.Isolation); err != nil {
+		return err
 	}
 	log := cfg.logger(cmd)
 	listener, err := listen(cfg.Listen)
@@ -84,7 +83,7 @@ func listen(address string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, abi.Errorf(abi.CodeUnavailable, "can't listen on %s: %v", address, err).
+		return nil, abi.Errorf(abi.CodeUnavailable, "can't listen on %s: %w", address, err).
 			WithHint("is another host running? choose another port with --listen, 127.0.0.1:0 for any free one")
 	}
 	return l, nil
