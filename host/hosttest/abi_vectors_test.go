@@ -19,7 +19,6 @@ import (
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/internal/bridge"
 	"github.com/sallyport-dev/sallyport/host/internal/engine"
-	"github.com/sallyport-dev/sallyport/host/policy"
 	"github.com/sallyport-dev/sallyport/host/workspace"
 )
 
@@ -250,7 +249,7 @@ func (s setup) mounts(t *testing.T) []engine.Mount {
 			must(err)
 			m.FS = zoneFS{view}
 		} else {
-			m.Denied = policy.Check(s.Capabilities, policy.Request{Zone: zone, Access: abi.AccessRead})
+			m.Denied = &abi.Error{Code: abi.CodePermissionDenied, Message: zone + " was not granted", Grant: "files." + zone + ": read"}
 		}
 		list = append(list, m)
 	}

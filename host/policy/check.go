@@ -53,24 +53,18 @@ func lesser(a, b abi.Duration) abi.Duration {
 	return a
 }
 
-// A Request is one thing that a plugin wants to do: an operation of the ABI, or
-// an access to a zone, where Zone is set and Op is empty.
+// A Request is one operation that a plugin asks for.
 type Request struct {
 	Op       string        // such as kernel.execute
 	Language string        // of a kernel; "" is python
 	MaxTime  time.Duration // asked for one execution; zero is as long as is allowed
-	Zone     string
-	Access   abi.Access
 }
 
-// Check is the second gate. Nil means that effective covers r. A refusal has
-// the code permission_denied and, where a grant would help, names it in Grant.
-// Operations of call are every plugin's; one that this host doesn't have is
-// unimplemented, an unknown zone not_found.
+// Check is the second gate, for operations; that of the zones is the mounts. Nil
+// means that effective covers r. A refusal has the code permission_denied and
+// names the grant that would help in Grant. Operations of call are every
+// plugin's; one that this host doesn't have is unimplemented.
 func Check(effective abi.Capabilities, r Request) error {
-	if r.Zone != "" && r.Op == "" {
-		return checkZone(effective.Files, r.Zone, r.Access)
-	}
 	if !slices.Contains(abi.Ops(), r.Op) {
 		return abi.Errorf(abi.CodeUnimplemented, "this host has no operation %q", r.Op).
 			WithHint("the host speaks ABI %d; a newer one may have it", abi.Version)
@@ -97,38 +91,6 @@ func checkKernel(k *abi.KernelScope, r Request) error {
 	if r.Op == abi.OpKernelExecute && k.MaxTime > 0 && r.MaxTime > time.Duration(k.MaxTime) {
 		asked := strictyaml.Brief(abi.Duration(r.MaxTime))
 		return denied("kernel.max_time: "+asked, "%s for %s: this plugin may run code for %s at most", r.Op, asked, strictyaml.Brief(k.MaxTime))
-	}
-	return nil
-}
-
-// verbs says what an access is for, in a refusal.
-var verbs = map[abi.Access]string{
-	abi.AccessRead:   "reading",
-	abi.AccessAppend: "adding to",
-	abi.AccessWrite:  "changing what is in",
-}
-
-func checkZone(f *abi.FilesScope, zone string, access abi.Access) error {
-	rule := abi.ZoneRule(zone)
-	if rule == abi.AccessNone {
-		return abi.Errorf(abi.CodeNotFound, "there is no zone %q", zone).
-			WithHint("the zones are %s", strings.Join(abi.Zones(), ", "))
-	}
-	verb, ok := verbs[access]
-	if !ok {
-		return abi.Errorf(abi.CodeInvalidArgument, "%q is not an access: use read, append or write", access)
-	}
-	if !rule.Includes(access) {
-		// No grant would help: it is the zone's nature.
-		what := "read-only"
-		if rule == abi.AccessAppend {
-			what = "append-only"
-		}
-		return abi.Errorf(abi.CodePermissionDenied, "%s %s is refused: the zone is %s", verb, zone, what).
-			WithHint("write to output instead")
-	}
-	if f == nil || !f.Zone(zone).Includes(access) {
-		return denied("files."+zone+": "+string(access), "%s %s is not granted to this plugin", verb, zone)
 	}
 	return nil
 }
