@@ -14,6 +14,8 @@ GUESTS        := $(addprefix ./,$(sort $(dir $(wildcard testdata/plugins/*/*.go)
 PLUGINS       := python files
 SALLYPORT     := build/sallyport
 VENV          := .venv
+DATA          := sallyport-data
+POLICY        := policy.yaml
 FUZZTIME      ?= 30s
 SOAK          ?= 5m
 
@@ -52,12 +54,12 @@ demo: setup build ## play an agent against a real host, step by step
 	$(GO) run ./cmd/demo -sallyport $(SALLYPORT) -python $(SALLYPORT_PYTHON)
 
 serve: setup build ## set up a host with the python and files plugins, and keep it up
-	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy build/policy.yaml || exit; done
-	@test -s build/data/agent.token || (umask 077; mkdir -p build/data; \
-	  $(SALLYPORT) token create --data-dir build/data --role agent --name make-serve > build/data/agent.token)
-	@echo "the agent's token is in build/data/agent.token; try, in another shell:"
-	@echo "  build/sallyport call python_run '{\"code\": \"1+1\"}' --token-file build/data/agent.token"
-	$(SALLYPORT) serve --isolation=off --data-dir build/data --plugin-dir build/plugins --policy build/policy.yaml
+	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy $(POLICY) || exit; done
+	@test -s $(DATA)/agent.token || (umask 077; mkdir -p $(DATA); \
+	  $(SALLYPORT) token create --data-dir $(DATA) --role agent --name make-serve > $(DATA)/agent.token)
+	@echo "the agent's token is in $(DATA)/agent.token; try, in another shell:"
+	@echo "  $(SALLYPORT) call python_run '{\"code\": \"1+1\"}' --token-file $(DATA)/agent.token"
+	$(SALLYPORT) serve --isolation=off --data-dir $(DATA) --plugin-dir build/plugins --policy $(POLICY)
 
 test: setup ## the whole test suite, with the race detector
 	@# Plugins compile ten times slower under the race detector: fill the cache first.
@@ -88,5 +90,5 @@ fuzz: ## fuzz every parser, FUZZTIME each
 soak: setup ## sessions made, used and ended for SOAK, looking for what they leave behind
 	SALLYPORT_SOAK=$(SOAK) $(GO) test -run '^TestSoak' -timeout 0 -v ./host/httpapi
 
-clean: ## remove what was built; the Python environment stays
+clean: ## remove what was built; the Python environment and make serve's data stay
 	rm -rf build
