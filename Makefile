@@ -54,7 +54,7 @@ demo: setup build ## play an agent against a real host, step by step
 	$(GO) run ./cmd/demo -sallyport $(SALLYPORT) -python $(SALLYPORT_PYTHON)
 
 serve: setup build ## set up a host with the python and files plugins, and keep it up
-	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy $(POLICY) || exit; done
+	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy $(POLICY) --yes || exit; done
 	@test -s $(DATA)/agent.token || (umask 077; mkdir -p $(DATA); \
 	  $(SALLYPORT) token create --data-dir $(DATA) --role agent --name make-serve > $(DATA)/agent.token)
 	@echo "the agent's token is in $(DATA)/agent.token; try, in another shell:"
