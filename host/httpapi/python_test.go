@@ -210,8 +210,8 @@ func TestAKernelThatDiesInMidCall(t *testing.T) {
 	session := s.Agent.Session()
 	for _, code := range []string{"import os; os._exit(0)", "import os; os.kill(os.getpid(), 9)"} {
 		run(s, session, "y = 1")
-		a := s.Agent.Try(session, "python_run", args{"code": "print('last words', flush=True)\n" + code})
-		if p := a.Problem(t); a.StatusCode != http.StatusBadGateway || p.Code != abi.CodeStateLost || !strings.Contains(p.Hint, "last words") {
+		a := s.Agent.Try(session, "python_run", args{"code": code})
+		if p := a.Problem(t); a.StatusCode != http.StatusBadGateway || p.Code != abi.CodeStateLost || p.Hint == "" {
 			t.Errorf("%s: got %d %+v", code, a.StatusCode, p)
 		}
 		r := run(s, session, "print('y' in globals())")
@@ -221,6 +221,27 @@ func TestAKernelThatDiesInMidCall(t *testing.T) {
 		if got := text(run(s, session, "2+2")); strings.Contains(got, "afresh") {
 			t.Errorf("%s: the notice comes twice: %q", code, got)
 		}
+	}
+}
+
+// TestADyingKernelLeavesItsLastWords has code die after its print was seen: the
+// error tells what was printed, for those who don't stream.
+func TestADyingKernelLeavesItsLastWords(t *testing.T) {
+	s := hosttest.NewStage(t, hosttest.Options{})
+	session := s.Agent.Session()
+	code := "import os, time\nprint('last words', flush=True)\nwhile not os.path.exists('upload/seen'): time.sleep(.01)\nos._exit(1)"
+	var last abi.Event
+	seen := false
+	stream(t, t.Context(), s.Agent, session, "python_run", args{"code": code}, func(e abi.Event) bool {
+		if e.Type == abi.EventOutput && !seen {
+			seen = true
+			s.Agent.JSON(http.MethodPut, "/v1/sessions/"+session+"/files/upload/seen", "yes", nil)
+		}
+		last = e
+		return true
+	})
+	if last.Error == nil || last.Error.Code != abi.CodeStateLost || !strings.Contains(last.Error.Hint, "last words") {
+		t.Errorf("the call ended with %+v %+v", last, last.Error)
 	}
 }
 
