@@ -5,8 +5,8 @@ PYTHON3 ?= python3
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 # What the host and its tests need from Debian: fonts for kernels, curl for the
-# README's commands, a C compiler
-# for the race detector, and clang with wasi-libc for the plugin written in C.
+# README's commands, a C compiler for the race detector, and clang with wasi-libc
+# for the plugin written in C.
 DEBIAN := python3-venv fonts-noto-cjk curl gcc libc6-dev \
           clang lld wasi-libc libclang-rt-dev-wasm32
 
