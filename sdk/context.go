@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/sallyport-dev/sallyport/abi"
 )
@@ -100,8 +101,8 @@ func (c Context) Config(key string) (string, error) {
 // Path returns the path to give to os for a file of the workspace, such as
 // /output/chart.png, of the plugin's own resources under /skill, or of /tmp. In
 // a sandbox it is the same path; in native tests it lies in a temporary
-// directory.
-func (c Context) Path(guest string) string { return nativePath(c, guest) }
+// directory. A relative path starts at the root: output/chart.png is the same.
+func (c Context) Path(guest string) string { return nativePath(c, path.Join("/", guest)) }
 
 // Reason returns the host's typed reason for a file call that just failed, an
 // *abi.Error such as permission_denied with the zone's rule, whose cause is

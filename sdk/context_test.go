@@ -45,6 +45,15 @@ func TestFilesAreInTheZonesOfTheTest(t *testing.T) {
 	}
 }
 
+func TestARelativePathStartsAtTheRoot(t *testing.T) {
+	h := sdktest.New(t)
+	for _, name := range []string{"output/a.txt", "/output/a.txt", "/output//x/../a.txt"} {
+		if got, want := h.Context().Path(name), h.Path("/output/a.txt"); got != want {
+			t.Errorf("Path(%q) is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestARefusedFileCallHasTheHostsReason(t *testing.T) {
 	h := sdktest.New(t)
 	h.Write("/upload/a.txt", []byte("text"))
