@@ -74,7 +74,7 @@ func settled(t *testing.T, goal leftovers) leftovers {
 	t.Helper()
 	var now, last leftovers
 	same := 0
-	for range 200 {
+	for range 1500 { // half a minute at most
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
 			t.Fatal(err)
