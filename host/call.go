@@ -38,7 +38,7 @@ type Usage struct {
 const MetaUsage = "sallyport/usage"
 
 // Call runs a tool and returns its result. It ends with ctx, with the session,
-// when the plugin is revoked, or at the plugin's deadline. Errors are
+// when the plugin is revoked, or at the plugin's deadline. Errors hold an
 // *abi.Error; a tool that did its work and failed at it is a result with
 // IsError instead.
 func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -344,21 +343,17 @@ func Describe(ctx context.Context, wasm []byte) ([]byte, error) {
 	}
 	// What a build machine can't describe, no host has to run: every module
 	// may be imported here, since no function of any does anything.
-	p, err := e.Compile(ctx, wasm, engine.Options{Modules: slices.Sorted(maps.Keys(allModules())), MemoryMiB: 512})
+	var modules []string
+	for _, op := range abi.Ops() {
+		module, _ := abi.SplitOp(op)
+		modules = append(modules, module)
+	}
+	p, err := e.Compile(ctx, wasm, engine.Options{Modules: modules, MemoryMiB: 512})
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
 	frame, err := p.Describe(ctx)
 	return frame, errors.Join(err, p.Close(ctx), e.Close(ctx))
-}
-
-func allModules() map[string]bool {
-	modules := map[string]bool{}
-	for _, op := range abi.Ops() {
-		module, _ := abi.SplitOp(op)
-		modules[module] = true
-	}
-	return modules
 }
 
 var _ plugin.Describe = Describe
