@@ -13,6 +13,7 @@ import (
 type Capabilities struct {
 	Kernel *KernelScope `json:"kernel,omitempty"`
 	Files  *FilesScope  `json:"files,omitempty"`
+	HTTP   *HTTPScope   `json:"http,omitempty"`
 }
 
 // A KernelScope allows code to be run in Jupyter kernels.
@@ -21,6 +22,9 @@ type KernelScope struct {
 	Languages []string `json:"languages"`
 	// MaxTime bounds one execution; zero leaves the host's default.
 	MaxTime Duration `json:"max_time,omitempty"`
+	// Network lets code that runs in the kernel reach what the plugin's http
+	// scope allows, through the host's proxy. Secrets aren't added there.
+	Network bool `json:"network,omitempty"`
 }
 
 // A FilesScope allows access to the workspace's zones.

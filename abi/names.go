@@ -52,6 +52,10 @@ const (
 	OpKernelInterrupt = "kernel.interrupt"
 	OpKernelReset     = "kernel.reset"
 	OpKernelStatus    = "kernel.status"
+
+	OpHTTPFetch = "http.fetch"
+	OpHTTPRead  = "http.read"
+	OpHTTPClose = "http.close"
 )
 
 // Ops lists every operation of this version, in a fixed order.
@@ -59,6 +63,7 @@ func Ops() []string {
 	return []string{
 		OpCallLog, OpCallProgress, OpCallConfig, OpCallWait, OpCallCancel,
 		OpKernelExecute, OpKernelInterrupt, OpKernelReset, OpKernelStatus,
+		OpHTTPFetch, OpHTTPRead, OpHTTPClose,
 	}
 }
 

@@ -226,7 +226,7 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 		for _, zone := range abi.Zones() {
 			if access := *o.Files.Zone(zone); access != abi.AccessNone {
 				views = append(views, proc.View{
-					Source: o.Workspace.Path(zone), Target: zone,
+					Source: o.Workspace.Path(zone), Target: "/" + zone, Link: zone,
 					// Appends can't be had through a folder view.
 					ReadOnly: !access.Includes(abi.AccessWrite),
 				})

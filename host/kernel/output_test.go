@@ -100,7 +100,7 @@ func TestFigureIsABlob(t *testing.T) {
 func TestChineseTitleIsDrawnWithoutAWarning(t *testing.T) {
 	t.Parallel()
 	zone := t.TempDir()
-	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{{Source: zone, Target: "output"}} })
+	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{{Source: zone, Link: "output"}} })
 	draw := func(file, more string) []byte {
 		t.Helper()
 		r := run(t, k, `
@@ -291,7 +291,7 @@ func TestWorkingDirectoryShowsTheViews(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		views = append(views, proc.View{Source: dir, Target: zone, ReadOnly: zone != "output"})
+		views = append(views, proc.View{Source: dir, Link: zone, ReadOnly: zone != "output"})
 	}
 	if err := os.WriteFile(filepath.Join(root, "upload", "data.csv"), []byte("city,sales\n東京,3\n"), 0o600); err != nil {
 		t.Fatal(err)

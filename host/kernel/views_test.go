@@ -11,14 +11,14 @@ func TestViewsThatWereTakenAwayAreGoneFromTheWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	dir, upload, output := t.TempDir(), t.TempDir(), t.TempDir()
 	before := newKernel(t, func(c *kernel.Config) {
-		c.Dir, c.Views = dir, []proc.View{{Source: upload, Target: "upload"}, {Source: output, Target: "output"}}
+		c.Dir, c.Views = dir, []proc.View{{Source: upload, Link: "upload"}, {Source: output, Link: "output"}}
 	})
 	expect(t, before, "open('own', 'w').close(); import os; print(sorted(os.listdir()))", "['output', 'own', 'upload']\n")
 	if err := before.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after := newKernel(t, func(c *kernel.Config) {
-		c.Dir, c.Views = dir, []proc.View{{Source: output, Target: "output"}}
+		c.Dir, c.Views = dir, []proc.View{{Source: output, Link: "output"}}
 	})
 	expect(t, after, "import os; print(sorted(os.listdir()))", "['output', 'own']\n")
 }

@@ -267,7 +267,7 @@ func TestViewsAreLinksInTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec, out := shell(t, "cat zone/file deep/er/zone/file")
-	spec.Views = []proc.View{{Source: source, Target: "zone"}, {Source: source, Target: "deep/er/zone", ReadOnly: true}, {Source: source}}
+	spec.Views = []proc.View{{Source: source, Link: "zone"}, {Source: source, Link: "deep/er/zone", ReadOnly: true}, {Source: source}}
 	for range 2 { // the links of an earlier start don't matter
 		await(t, start(t, spec))
 		if a, b := line(t, out), line(t, out); a != "seen" || b != "seen" {
@@ -279,7 +279,7 @@ func TestViewsAreLinksInTheDirectory(t *testing.T) {
 func TestViewsMoveAsideWhatAnEarlierChildLeft(t *testing.T) {
 	source, outside := t.TempDir(), t.TempDir()
 	spec, _ := shell(t, "true")
-	spec.Views = []proc.View{{Source: source, Target: "zone"}, {Source: source, Target: "link"}}
+	spec.Views = []proc.View{{Source: source, Link: "zone"}, {Source: source, Link: "link"}}
 	if err := os.Mkdir(filepath.Join(spec.Dir, "zone"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestViewsNeverLeaveTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{"../zone", "trap/zone", ".", "/elsewhere"} {
-		spec.Views = []proc.View{{Source: source, Target: target}}
+		spec.Views = []proc.View{{Source: source, Link: target}}
 		if _, err := newStarter(t).Start(t.Context(), spec); err == nil {
 			t.Errorf("the target %s was accepted", target)
 		}

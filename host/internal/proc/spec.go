@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,15 +23,6 @@ const (
 // An Isolation says how much must stand between a child and the host.
 type Isolation string
 
-// Networks.
-const (
-	NetworkNone   Network = ""       // none at all
-	NetworkEgress Network = "egress" // what the host's egress gate lets through
-)
-
-// A Network says what a child may reach.
-type Network string
-
 // Defaults of a Spec.
 const (
 	DefaultStartTimeout = 30 * time.Second
@@ -47,16 +39,21 @@ type Spec struct {
 	Args []string
 	// Env is the whole environment; nil is an empty one.
 	Env map[string]string
-	// Dir is the working directory, absolute.
+	// Dir is the working directory, absolute. An isolated child has it in Views.
 	Dir string
 	// Views are the host's folders that the child sees.
 	Views []View
-	// Links is a file of the host's, absolute and outside Dir, that remembers
-	// which links a start without isolation made in Dir, so that the next one
-	// takes those away that it doesn't make. "" leaves them.
+	// Links is a file of the host's, absolute and outside all Views, that
+	// remembers which links a start made in Dir, so that the next one takes
+	// those away that it doesn't make. "" leaves them.
 	Links string
-	// Network is what the child may reach; zero is nothing.
-	Network Network
+	// Listen are addresses at which the host serves the child, and all that is
+	// on the child's network. Empty is a network with nothing on it.
+	Listen []Listen
+	// Nests lets the child build a sandbox of its own, as Chromium does.
+	Nests bool
+	// Quotas are what the child may fill.
+	Quotas []Quota
 	// Limits bound the child; zero fields are documented there.
 	Limits Limits
 	// User is the account the child runs under; zero is the host's.
@@ -85,12 +82,36 @@ type Spec struct {
 type View struct {
 	// Source is the folder on the host, absolute.
 	Source string
-	// Target is where the child sees it: relative is inside Dir, "" is the
-	// path it has on the host. Without isolation a relative target is a
-	// symbolic link in Dir, and any other absolute path is refused.
+	// Target is where an isolated child sees it, absolute; "" is the path it
+	// has on the host. [Starter.Seen] says where a child sees it in the end.
 	Target string
-	// ReadOnly forbids writing. Without isolation it can't be held.
+	// Link also shows the folder under this name in Dir, by a symbolic link;
+	// "" makes none.
+	Link string
+	// ReadOnly forbids writing. Without isolation it can't be held. A folder
+	// that may be written to is given to the child's User.
 	ReadOnly bool
+}
+
+// A Listen is an address in the child's own network, such as 127.0.0.1:3128, at
+// which the host serves it. Serve gets the listener in a goroutine of its own
+// once the child has started, and returns when the listener is closed, which it
+// is when the child has ended. A child without isolation has the machine's
+// network, and Serve isn't called.
+type Listen struct {
+	Address string
+	Serve   func(net.Listener)
+}
+
+// A Quota bounds what some folders hold. It is kept by a watcher: over it, the
+// child's writes to files fail with EFBIG until there is room again; a child
+// that gets far over it all the same is killed. Starter.Walls says how far.
+type Quota struct {
+	Name  string // in words, such as "the workspace"
+	Bytes int64
+	Files int
+	// Used measures. It is called by one goroutine at a time.
+	Used func() (bytes int64, files int, err error)
 }
 
 // A User is an account, by its numbers. The zero User is the host's.
@@ -141,8 +162,11 @@ func (s *Spec) check() error {
 		if !filepath.IsAbs(v.Source) {
 			return invalid("start " + s.Name + ": the source of a view is not absolute: " + v.Source)
 		}
-		if v.Target != "" && !filepath.IsAbs(v.Target) && (!filepath.IsLocal(v.Target) || filepath.Clean(v.Target) == ".") {
-			return invalid("start " + s.Name + ": the target of a view is not inside the working directory: " + v.Target)
+		if v.Target != "" && !filepath.IsAbs(v.Target) {
+			return invalid("start " + s.Name + ": the target of a view is not absolute: " + v.Target)
+		}
+		if v.Link != "" && (!filepath.IsLocal(v.Link) || filepath.Clean(v.Link) == ".") {
+			return invalid("start " + s.Name + ": the link to a view is not inside the working directory: " + v.Link)
 		}
 	}
 	l := &s.Limits

@@ -48,6 +48,23 @@ func New(c Config) (*Starter, error) {
 	return &Starter{isolation: c.Isolation, log: c.Logger}, nil
 }
 
+// Isolated says whether children have a file system, a network and a process
+// table of their own.
+func (s *Starter) Isolated() bool { return false }
+
+// Seen returns where a child sees a view: at its target when it is isolated, at
+// the source when it isn't.
+func (s *Starter) Seen(v View) string {
+	if s.Isolated() && v.Target != "" {
+		return v.Target
+	}
+	return v.Source
+}
+
+// User returns the account of the n-th tenant's children, n being 0 or more: an
+// unprivileged one of its own where the host can give one, the host's otherwise.
+func (s *Starter) User(n int) User { return User{} }
+
 // Start starts a child and returns when it is ready. ctx bounds the start, not
 // the child's life. On any error nothing of the child is left; the error is an
 // *Error. The caller ends the child with Stop.
@@ -68,7 +85,7 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err := runnable(spec); err != nil {
 		return nil, err
 	}
-	if err := link(spec); err != nil {
+	if err := link(spec, s.Seen); err != nil {
 		return nil, err
 	}
 	p, err := launch(spec, s.log)

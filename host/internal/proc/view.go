@@ -5,41 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // maxLinks bounds the file that remembers links, in bytes.
 const maxLinks = 64 << 10
 
-// link shows the views of a child that is started without isolation: a
-// relative target becomes a symbolic link in its directory. The directory may
-// have belonged to an earlier child, so it is trusted with nothing: no link in
-// it is followed, and what stands in the way is moved aside, not lost.
-func link(spec Spec) error {
+// link makes the links to views in a child's directory; seen says where they
+// lead. The directory may have belonged to an earlier child, so it is trusted
+// with nothing: no link in it is followed, and what stands in the way is moved
+// aside, not lost.
+func link(spec Spec, seen func(View) string) error {
 	root, err := os.OpenRoot(spec.Dir)
 	if err != nil {
 		return &Error{Reason: ReasonInvalid, Message: fmt.Sprintf("start %s: %v", spec.Name, err), cause: err}
 	}
 	defer root.Close()
+	links := map[string]string{} // where each leads, by its name
+	for _, v := range spec.Views {
+		if v.Link != "" {
+			links[filepath.Clean(v.Link)] = seen(v)
+		}
+	}
 	if spec.Links != "" {
-		if err := unlink(root, spec); err != nil {
+		if err := unlink(root, spec.Links, links); err != nil {
 			return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: take away the views of an earlier start: %v", spec.Name, err), cause: err}
 		}
 	}
-	for _, v := range spec.Views {
-		switch {
-		case v.Target == "" || v.Target == v.Source:
-		case filepath.IsAbs(v.Target):
-			return &Error{
-				Reason:  ReasonInvalid,
-				Message: fmt.Sprintf("start %s: %s can't be shown as %s without isolation", spec.Name, v.Source, v.Target),
-				Hint:    "use a target inside the working directory",
-			}
-		default:
-			if err := linkOne(root, v.Source, filepath.Clean(v.Target)); err != nil {
-				return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: show %s as %s: %v", spec.Name, v.Source, v.Target, err), cause: err}
-			}
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		if err := linkOne(root, links[name], name); err != nil {
+			return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: show %s as %s: %v", spec.Name, links[name], name, err), cause: err}
 		}
 	}
 	return nil
@@ -48,14 +46,8 @@ func link(spec Spec) error {
 // unlink takes away the links that an earlier start remembered and this one
 // doesn't make, and remembers those that it is about to make. A link that leads
 // elsewhere by now is the child's own, and stays.
-func unlink(root *os.Root, spec Spec) error {
-	links := map[string]string{} // the source by the target
-	for _, v := range spec.Views {
-		if v.Target != "" && !filepath.IsAbs(v.Target) {
-			links[filepath.Clean(v.Target)] = v.Source
-		}
-	}
-	for target, source := range remembered(spec.Links) {
+func unlink(root *os.Root, file string, links map[string]string) error {
+	for target, source := range remembered(file) {
 		if links[target] == source {
 			continue
 		}
@@ -67,7 +59,7 @@ func unlink(root *os.Root, spec Spec) error {
 			return err
 		}
 	}
-	return remember(spec.Links, links)
+	return remember(file, links)
 }
 
 // remembered reads what remember wrote. Children without isolation can reach

@@ -31,7 +31,7 @@ func TestViewsThatAreNoLongerShownAreTakenAway(t *testing.T) {
 	upload, output := t.TempDir(), t.TempDir()
 	spec, _ := shell(t, "true")
 	spec.Links = filepath.Join(t.TempDir(), "links.json")
-	all := []proc.View{{Source: upload, Target: "upload"}, {Source: output, Target: "output"}, {Source: output, Target: "deep/output"}}
+	all := []proc.View{{Source: upload, Link: "upload"}, {Source: output, Link: "output"}, {Source: output, Link: "deep/output"}}
 	if got := linked(t, spec, all...); got != "deep output upload" {
 		t.Fatalf("first there is %s", got)
 	}
@@ -53,7 +53,7 @@ func TestOnlyTheHostsOwnLinksAreTakenAway(t *testing.T) {
 	source, other := t.TempDir(), t.TempDir()
 	spec, _ := shell(t, "true")
 	spec.Links = filepath.Join(t.TempDir(), "links.json")
-	linked(t, spec, proc.View{Source: source, Target: "moved"}, proc.View{Source: source, Target: "changed"}, proc.View{Source: source, Target: "replaced"})
+	linked(t, spec, proc.View{Source: source, Link: "moved"}, proc.View{Source: source, Link: "changed"}, proc.View{Source: source, Link: "replaced"})
 	at := func(name string) string { return filepath.Join(spec.Dir, name) }
 	for _, err := range []error{
 		os.Rename(at("moved"), at("renamed")), // the code's doing from here on
@@ -100,7 +100,7 @@ func TestARecordOfLinksIsTrustedWithNothing(t *testing.T) {
 		if err := prepare(spec.Links); err != nil {
 			t.Fatal(err)
 		}
-		if got := linked(t, spec, proc.View{Source: source, Target: "zone"}); got != "zone" {
+		if got := linked(t, spec, proc.View{Source: source, Link: "zone"}); got != "zone" {
 			t.Errorf("%s: there is %s", name, got)
 		}
 		if got := linked(t, spec); got != "" {
