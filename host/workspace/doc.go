@@ -52,6 +52,13 @@
 // more than a tenth of the time is spent measuring, save by calls of Changed:
 // where one walk took long, the next waits ten times as long.
 //
+// # Owner
+//
+// Processes may work under an account of their own, Config.Owner, and whatever
+// is made here is given to it, so that they can change what they may. What they
+// make themselves belongs to them, and a host that runs as root reads and
+// writes it whatever its mode says.
+//
 // # What it isn't
 //
 // It knows neither plugins nor HTTP nor WebAssembly, starts nothing, and writes

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,7 +161,13 @@ func (f *FS) openNew(file *File, name string, flag int) error {
 	if err := f.ledger.reserve(at, 0, 1); err != nil {
 		return err
 	}
-	if err := file.attach(f.root.OpenFile(name, file.systemFlag(flag)|os.O_CREATE|os.O_EXCL, fileMode)); err != nil {
+	made, err := f.root.OpenFile(name, file.systemFlag(flag)|os.O_CREATE|os.O_EXCL, fileMode)
+	if err == nil {
+		if err = f.ledger.cfg.Owner.own(made); err != nil {
+			err = also(also(err, made.Close()), f.root.Remove(name))
+		}
+	}
+	if err := file.attach(made, err); err != nil {
 		f.ledger.settle(0, -1)
 		return err
 	}
@@ -202,6 +209,12 @@ func (f *FS) mkdir(clean string) error {
 		return err
 	}
 	err := f.root.Mkdir(clean, dirMode)
+	if err == nil {
+		folder := strings.TrimSuffix(clean, "/")
+		if err = f.ledger.cfg.Owner.ownName(f.root, folder); err != nil {
+			err = also(err, f.root.Remove(folder))
+		}
+	}
 	if err != nil {
 		f.ledger.settle(0, -1)
 	}

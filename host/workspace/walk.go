@@ -15,6 +15,9 @@ const walkDepth = 2 * MaxDepth
 // waits for nothing.
 type walk struct {
 	most int // entries after which it ends
+	// each is called with every entry and its folder; nil does nothing. Its
+	// failure makes the walk partial.
+	each func(root *os.Root, info os.FileInfo) error
 
 	count
 	height  int // levels under the first tree
@@ -74,6 +77,11 @@ func (w *walk) folder(root *os.Root, level int) ([]string, error) {
 			}
 			w.add(info)
 			w.height = max(w.height, level+1)
+			if w.each != nil {
+				if err := w.each(root, info); err != nil && !errors.Is(err, os.ErrNotExist) {
+					w.miss(err)
+				}
+			}
 			if info.IsDir() {
 				folders = append(folders, entry.Name())
 			}

@@ -30,6 +30,10 @@ type Config struct {
 	// RemeasureAfter is how old a measurement of the folders may be when
 	// something is written; zero is two seconds.
 	RemeasureAfter time.Duration
+	// Owner is the account that processes work under: what is made here, zones
+	// included, is given to it. Zero is the host's. Only a host that runs as
+	// root can have another.
+	Owner Owner
 	// Logger gets what was tidied up and what can't be measured; nil is none.
 	Logger hclog.Logger
 }
@@ -61,8 +65,9 @@ type Workspace struct {
 }
 
 // Open makes the zones' folders where they aren't there, removes what uploads
-// left half-done when the host last ended, and measures what is used. A zone's
-// folder that is something else is an error.
+// left half-done when the host last ended, gives to Config.Owner what isn't its
+// own, and measures what is used. A zone's folder that is something else is an
+// error.
 func Open(cfg Config) (*Workspace, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -82,7 +87,12 @@ func Open(cfg Config) (*Workspace, error) {
 		}
 		w.zones[zone] = root
 		w.ledger.roots = append(w.ledger.roots, root)
-		if err := tidy(root, cfg.Logger.With("zone", zone)); err != nil {
+		log := cfg.Logger.With("zone", zone)
+		err = tidy(root, log)
+		if err == nil {
+			err = w.ledger.claim(root, log)
+		}
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("workspace: zone %s: %w", zone, err), w.Close())
 		}
 	}
