@@ -22,7 +22,9 @@ type Session struct {
 	ID      string
 	Owner   string // the principal that made it
 	Created time.Time
+	User    workspace.Owner // the account of its processes; zero is the host's
 
+	number    int
 	dir       string
 	workspace *workspace.Workspace
 	newKernel NewKernel
@@ -50,6 +52,7 @@ type KernelKey struct {
 type KernelOwner struct {
 	KernelKey
 	Session   string
+	User      workspace.Owner      // the account of its processes
 	Dir       string               // the kernel's own folder
 	Workspace *workspace.Workspace // the session's
 	Files     *abi.FilesScope      // the zones the plugin may use; nil is none
@@ -94,7 +97,7 @@ func (s *Session) Kernel(key KernelKey, files *abi.FilesScope) (*kernel.Kernel, 
 	}
 	folder := kernelFolder(key)
 	k, err := s.newKernel(KernelOwner{
-		KernelKey: key, Session: s.ID, Dir: filepath.Join(s.dir, kernelsDir, folder),
+		KernelKey: key, Session: s.ID, User: s.User, Dir: filepath.Join(s.dir, kernelsDir, folder),
 		Workspace: s.workspace, Files: files, Lost: s.lost[folder],
 	})
 	if err != nil {

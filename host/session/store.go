@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,6 +32,10 @@ type Config struct {
 	// Workspace bounds each session's files; its Dir is set for each. Zero
 	// fields are workspace's defaults.
 	Workspace workspace.Config
+	// User returns the account of the n-th session's processes, n being 1 or
+	// more: no two sessions have the same n, and each keeps its own. nil is the
+	// host's account for all.
+	User func(n int) workspace.Owner
 	// MaxSessions bounds the sessions of all owners; zero is 64. One owner gets
 	// at most half of them, so that nobody locks everybody else out.
 	MaxSessions int
@@ -46,11 +51,14 @@ type Store struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[string]*Session
+	numbers  map[int]bool    // of all sessions whose files are there
+	strays   map[uint32]bool // accounts of files whose session's number isn't known
 }
 
 // record is a session's session.json.
 type record struct {
 	ID      string    `json:"id"`
+	Number  int       `json:"number"` // 1 or more; 0 is none yet
 	Owner   string    `json:"owner"`
 	Created time.Time `json:"created"`
 }
@@ -58,7 +66,7 @@ type record struct {
 const recordFile = "session.json"
 
 // Open reads the sessions that an earlier host left in cfg.Dir. One that can't
-// be read is logged and left as it is.
+// be read is logged and left as it is, and nobody else gets its account.
 func Open(cfg Config) (*Store, error) {
 	if cfg.NewKernel == nil {
 		return nil, errors.New("session: NewKernel is required")
@@ -68,7 +76,10 @@ func Open(cfg Config) (*Store, error) {
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	st := &Store{cfg: cfg, log: log, sessions: map[string]*Session{}}
+	if cfg.User == nil {
+		cfg.User = func(int) workspace.Owner { return workspace.Owner{} }
+	}
+	st := &Store{cfg: cfg, log: log, sessions: map[string]*Session{}, numbers: map[int]bool{}, strays: map[uint32]bool{}}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
@@ -76,29 +87,88 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
+	failed := func(id string, err error) {
+		log.Warn("a session could not be restored, its files are left as they are", "session", id, "error", err)
+	}
+	// All numbers that are taken come first: then one can be given out.
+	var records []record
 	for _, e := range entries {
-		if err := st.restore(e.Name()); err != nil {
-			log.Warn("a session could not be restored, its files are left as they are", "session", e.Name(), "error", err)
+		r, err := st.read(e.Name())
+		if err != nil {
+			failed(e.Name(), err)
+			st.stray(e.Name())
+			continue
+		}
+		if r.Number < 0 || st.numbers[r.Number] {
+			r.Number = 0 // a copy of another session
+		}
+		if r.Number > 0 {
+			st.numbers[r.Number] = true
+		}
+		records = append(records, r)
+	}
+	for _, r := range records {
+		if err := st.restore(r); err != nil {
+			failed(r.ID, err)
 		}
 	}
 	return st, nil
 }
 
-func (st *Store) restore(id string) error {
+func (st *Store) read(id string) (record, error) {
 	b, err := os.ReadFile(filepath.Join(st.cfg.Dir, id, recordFile))
 	if err != nil {
-		return err
+		return record{}, err
 	}
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return err
+		return record{}, err
 	}
 	if r.ID != id {
-		return fmt.Errorf("%s is of session %q", recordFile, r.ID)
+		return record{}, fmt.Errorf("%s is of session %q", recordFile, r.ID)
+	}
+	return r, nil
+}
+
+// stray notes whose the zones of a session are that can't be read.
+func (st *Store) stray(id string) {
+	for _, zone := range abi.Zones() {
+		info, err := os.Lstat(filepath.Join(st.cfg.Dir, id, workspaceDir, zone))
+		if err != nil {
+			continue // and so no files
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			st.strays[stat.Uid] = true
+		}
+	}
+}
+
+// number takes the smallest number that no session has, or had when its record
+// could be read.
+func (st *Store) number() int {
+	for n := 1; ; n++ {
+		user := st.cfg.User(n)
+		if st.numbers[n] || user != (workspace.Owner{}) && st.strays[user.UID] {
+			continue
+		}
+		st.numbers[n] = true
+		return n
+	}
+}
+
+func (st *Store) restore(r record) error {
+	numbered := r.Number > 0
+	if !numbered {
+		r.Number = st.number()
 	}
 	s, err := st.open(r)
 	if err != nil {
 		return err
+	}
+	if !numbered {
+		if err := writeRecord(s.dir, r); err != nil {
+			return errors.Join(err, s.workspace.Close())
+		}
 	}
 	kernels, err := os.ReadDir(filepath.Join(s.dir, kernelsDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +177,7 @@ func (st *Store) restore(id string) error {
 	for _, k := range kernels {
 		s.lost[k.Name()] = "the host was started again"
 	}
-	st.sessions[id] = s
+	st.sessions[s.ID] = s
 	return nil
 }
 
@@ -115,15 +185,16 @@ func (st *Store) restore(id string) error {
 func (st *Store) open(r record) (*Session, error) {
 	dir := filepath.Join(st.cfg.Dir, r.ID)
 	wc := st.cfg.Workspace
-	wc.Dir = filepath.Join(dir, "workspace")
+	wc.Dir = filepath.Join(dir, workspaceDir)
+	wc.Owner = st.cfg.User(r.Number)
 	wc.Logger = st.log
 	ws, err := workspace.Open(wc)
 	if err != nil {
 		return nil, err
 	}
 	s := &Session{
-		ID: r.ID, Owner: r.Owner, Created: r.Created,
-		dir: dir, workspace: ws, newKernel: st.cfg.NewKernel,
+		ID: r.ID, Owner: r.Owner, Created: r.Created, User: wc.Owner,
+		number: r.Number, dir: dir, workspace: ws, newKernel: st.cfg.NewKernel,
 		kernels: map[KernelKey]*kernel.Kernel{}, lost: map[string]string{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
@@ -150,17 +221,24 @@ func (st *Store) Create(owner string) (*Session, error) {
 		e.Retryable = true
 		return nil, e
 	}
-	r := record{ID: strings.ToLower(rand.Text()), Owner: owner, Created: time.Now().UTC()}
+	r := record{ID: strings.ToLower(rand.Text()), Number: st.number(), Owner: owner, Created: time.Now().UTC()}
 	dir := filepath.Join(st.cfg.Dir, r.ID)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("session: %w", err)
-	}
-	s, err := st.open(r)
+	err := os.Mkdir(dir, 0o700)
+	var s *Session
 	if err == nil {
-		err = writeRecord(dir, r)
+		s, err = st.open(r)
+	}
+	if err == nil {
+		if err = writeRecord(dir, r); err != nil {
+			err = errors.Join(err, s.workspace.Close())
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("session: %w", err), os.RemoveAll(dir))
+		removed := os.RemoveAll(dir)
+		if removed == nil {
+			delete(st.numbers, r.Number)
+		}
+		return nil, errors.Join(fmt.Errorf("session: %w", err), removed)
 	}
 	st.sessions[r.ID] = s
 	st.log.Info("session made", "session", s.ID, "principal", owner)
@@ -229,9 +307,14 @@ func (st *Store) End(ctx context.Context, id string) error {
 		return notFound(id)
 	}
 	err := s.close(ctx, abi.Errorf(abi.CodeCanceled, "the session was ended"))
-	err = errors.Join(err, os.RemoveAll(s.dir))
+	removed := os.RemoveAll(s.dir)
+	if removed == nil {
+		st.mu.Lock()
+		delete(st.numbers, s.number) // somebody else may have it
+		st.mu.Unlock()
+	}
 	st.log.Info("session ended", "session", id)
-	return err
+	return errors.Join(err, removed)
 }
 
 // Close ends what runs in every session and keeps the files for the next host.
@@ -259,8 +342,12 @@ func (st *Store) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// kernelsDir, in a session's folder, holds the kernels' folders.
-const kernelsDir = "kernels"
+// In a session's folder, workspaceDir holds the zones, and kernelsDir the
+// kernels' folders.
+const (
+	workspaceDir = "workspace"
+	kernelsDir   = "kernels"
+)
 
 // kernelFolder is the same for every approval: what code left in its working
 // directory stays.
