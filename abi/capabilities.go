@@ -100,8 +100,8 @@ func ZoneRule(zone string) Access {
 	return AccessNone
 }
 
-// Validate says what is wrong with c: an unknown access, one beyond its zone's
-// rule, a kernel scope without a language, a negative time.
+// Validate says what is wrong with c, in an error of code invalid_argument whose
+// message starts with the path of the field, such as http.allow[0].hosts[1].
 func (c Capabilities) Validate() error {
 	if k := c.Kernel; k != nil {
 		if len(k.Languages) == 0 {
@@ -124,6 +124,9 @@ func (c Capabilities) Validate() error {
 				return Errorf(CodeInvalidArgument, "files.%s is %q, and that zone allows %q at most", zone, a, ZoneRule(zone))
 			}
 		}
+	}
+	if c.HTTP != nil {
+		return c.HTTP.validate()
 	}
 	return nil
 }

@@ -11,7 +11,9 @@ import (
 
 // Effective returns what a plugin may do: what its manifest requests, its
 // operator granted and, where there is one, the session's profile allows. A nil
-// profile takes nothing away. The result shares nothing with the arguments.
+// profile takes nothing away. A kernel has no network where nothing is allowed
+// over HTTP. The result shares nothing with the arguments, and a capability with
+// itself is itself.
 func Effective(requested, granted abi.Capabilities, profile *abi.Capabilities) abi.Capabilities {
 	out := both(requested, granted)
 	if profile != nil {
@@ -21,9 +23,9 @@ func Effective(requested, granted abi.Capabilities, profile *abi.Capabilities) a
 }
 
 func both(a, b abi.Capabilities) abi.Capabilities {
-	var out abi.Capabilities
+	out := abi.Capabilities{HTTP: bothHTTP(a.HTTP, b.HTTP)}
 	if a.Kernel != nil && b.Kernel != nil {
-		k := abi.KernelScope{MaxTime: lesser(a.Kernel.MaxTime, b.Kernel.MaxTime)}
+		k := abi.KernelScope{MaxTime: lesser(a.Kernel.MaxTime, b.Kernel.MaxTime), Network: a.Kernel.Network && b.Kernel.Network && out.HTTP != nil}
 		for _, language := range a.Kernel.Languages {
 			if slices.Contains(b.Kernel.Languages, language) && !slices.Contains(k.Languages, language) {
 				k.Languages = append(k.Languages, language)
@@ -46,7 +48,7 @@ func both(a, b abi.Capabilities) abi.Capabilities {
 }
 
 // lesser returns the tighter of two bounds, of which zero is none.
-func lesser(a, b abi.Duration) abi.Duration {
+func lesser[N abi.Duration | int64](a, b N) N {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}
@@ -57,13 +59,15 @@ func lesser(a, b abi.Duration) abi.Duration {
 type Request struct {
 	Op       string        // such as kernel.execute
 	Language string        // of a kernel; "" is python
-	MaxTime  time.Duration // asked for one execution; zero is as long as is allowed
+	MaxTime  time.Duration // asked for one execution or exchange; zero is as long as is allowed
+	MaxBytes int64         // asked for a response over HTTP; zero is as much as is allowed
 }
 
 // Check is the second gate, for operations; that of the zones is the mounts. Nil
 // means that effective covers r. A refusal has the code permission_denied and
 // names the grant that would help in Grant. Operations of call are every
-// plugin's; one that this host doesn't have is unimplemented.
+// plugin's; one that this host doesn't have is unimplemented. Where a request
+// over HTTP may go is decided beside the connection, not here.
 func Check(effective abi.Capabilities, r Request) error {
 	if !slices.Contains(abi.Ops(), r.Op) {
 		return abi.Errorf(abi.CodeUnimplemented, "this host has no operation %q", r.Op).
@@ -75,6 +79,8 @@ func Check(effective abi.Capabilities, r Request) error {
 		return nil
 	case "kernel":
 		return checkKernel(effective.Kernel, r)
+	case "http":
+		return checkHTTP(effective.HTTP, r)
 	}
 	// An operation that nobody has written a rule for is nobody's.
 	return denied(capability, "%s needs a grant that this host doesn't know", r.Op)

@@ -37,9 +37,21 @@ var rows = map[string]row{
 		denies:  kernel(5*time.Minute-1, "python"),
 		grant:   "kernel.max_time: 5m",
 	},
+	"http.max_time": {
+		request: policy.Request{Op: abi.OpHTTPFetch, MaxTime: 30 * time.Second},
+		allows:  http(func(s *abi.HTTPScope) { s.MaxTime = abi.Duration(30 * time.Second) }),
+		denies:  http(func(s *abi.HTTPScope) { s.MaxTime = abi.Duration(30*time.Second - 1) }),
+		grant:   "http.max_time: 30s",
+	},
+	"http.max_bytes": {
+		request: policy.Request{Op: abi.OpHTTPFetch, MaxBytes: 1024},
+		allows:  http(func(s *abi.HTTPScope) { s.MaxBytes = 1024 }),
+		denies:  http(func(s *abi.HTTPScope) { s.MaxBytes = 1023 }),
+		grant:   "http.max_bytes: 1024",
+	},
 }
 
-func TestKernelScopesNeedEverybodysConsent(t *testing.T) {
+func TestScopesNeedEverybodysConsent(t *testing.T) {
 	for scope, r := range rows {
 		t.Run(scope, func(t *testing.T) {
 			if !strings.HasPrefix(r.grant, scope+": ") {
@@ -70,7 +82,7 @@ func TestKernelScopesNeedEverybodysConsent(t *testing.T) {
 					continue
 				}
 				e := abi.AsError(err)
-				whole := c.Kernel == nil
+				whole := c.Kernel == nil && c.HTTP == nil
 				if e.Grant != r.grant && !whole {
 					t.Errorf("%s: names the grant %q, want %q", name, e.Grant, r.grant)
 				}

@@ -89,11 +89,27 @@ func (p *Policy) check(src *strictyaml.Source, i int, e Entry) error {
 				WithHint("a file is one plugin: keep the entry with the name that sallyport plugin inspect shows")
 		}
 	}
-	if err := e.Grant.Validate(); err != nil {
+	if err := cmp.Or(e.Grant.Validate(), checkSecrets(e.Grant.HTTP)); err != nil {
 		return misplaced(src, at+".grant", e.Name, err)
 	}
 	if err := e.Limits.Validate(); err != nil {
 		return misplaced(src, at, e.Name, err)
+	}
+	return nil
+}
+
+// checkSecrets refuses what a manifest leaves to its operator.
+func checkSecrets(h *abi.HTTPScope) error {
+	if h == nil {
+		return nil
+	}
+	for i, s := range h.Secrets {
+		for _, field := range []struct{ name, value string }{{"name", s.Name}, {"header", s.Header}} {
+			if field.value == abi.AnySecret {
+				return abi.Errorf(abi.CodeInvalidArgument, "http.secrets[%d].%s is %q, which a grant can't have", i, field.name, field.value).
+					WithHint("write which secret goes into which header")
+			}
+		}
 	}
 	return nil
 }
