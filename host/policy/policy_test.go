@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func TestParseNamesThePlaceOfAMistake(t *testing.T) {
 		{"empty", "", "1:1: version is missing", "write version: 1"},
 		{"newer version", "version: 2\n", "1:10: version is 2: this host reads version 1", "update the host"},
 		{"unknown field", entry("    grnat: {}\n"), `5:5: unknown field "grnat" in plugins[0]`, "name, digest, grant, limits, config"},
-		{"unknown capability", entry("    grant: {browser: {}}\n"), `5:13: unknown field "browser" in plugins[0].grant`, "kernel, files"},
+		{"unknown capability", entry("    grant: {browser: {}}\n"), `5:13: unknown field "browser" in plugins[0].grant`, "kernel, files, http"},
 		{"unknown zone", entry("    grant: {files: {tmp: read}}\n"), `5:21: unknown field "tmp"`, "upload, output, store, deploy"},
 		{"unknown access", entry("    grant: {files: {output: rw}}\n"), `5:29: plugin python: files.output is "rw": use read, append or write`, ""},
 		{"access beyond the zone's rule", entry("    grant: {files: {upload: write}}\n"), `5:29: plugin python: files.upload is "write"`, ""},
@@ -84,6 +85,10 @@ func TestParseNamesThePlaceOfAMistake(t *testing.T) {
 		{"same plugin twice", entry("  - name: python\n    digest: " + digestB + "\n"), "5:11: plugin python is there twice", "one entry"},
 		{"same digest twice", entry("  - name: files\n    digest: " + digestA + "\n"), "6:13: plugins python and files have the same digest", "inspect"},
 		{"same field twice", entry("    digest: " + digestB + "\n"), `5:5: mapping key "digest" already defined`, ""},
+		{"no rule", entry("    grant: {http: {}}\n"), `5:19: plugin python: http.allow is empty: write a rule with its hosts`, ""},
+		{"a host with a port", entry("    grant: {http: {allow: [{hosts: [a.example, \"b.example:443\"]}]}}\n"), `5:48: plugin python: http.allow[0].hosts[1] is "b.example:443": name the host alone`, ""},
+		{"bits beyond a prefix", entry("    grant: {http: {allow: [{hosts: [a.example], addresses: [10.1.2.3/8]}]}}\n"), `5:61: plugin python: http.allow[0].addresses[0] is "10.1.2.3/8": write it as 10.0.0.0/8`, ""},
+		{"a port that is none", entry("    grant: {http: {allow: [{hosts: [a.example], ports: [https]}]}}\n"), `5:57: plugins[0].grant.http.allow[0].ports[0]: port "https": use a port from 1 to 65535`, ""},
 		{"not yaml", "version: [1\n", "1:10: ", ""},
 	}
 	for _, tt := range tests {
@@ -151,6 +156,74 @@ func TestEncodeRefusesWhatParseWouldRefuse(t *testing.T) {
 	}
 }
 
+func TestAGrantOfHTTPIsReadAndWritten(t *testing.T) {
+	const head = "version: 1\nplugins:\n  - name: web\n    digest: sha256:"
+	p := parse(t, head+strings.Repeat("a", 64)+`
+    grant:
+      http:
+        allow:
+          - hosts: [api.example.com, "*.example.org"]
+            methods: [GET, POST]
+          - hosts: [127.0.0.1]
+            schemes: [http]
+            ports: [8080, 9000-9010]
+            addresses: [127.0.0.1/32]
+        secrets:
+          - name: example-token
+            header: Authorization
+            prefix: "Bearer "
+            hosts: [api.example.com]
+        max_time: 30s
+        max_bytes: 10485760
+      kernel: {languages: [python], network: true}
+`)
+	want := abi.Capabilities{
+		Kernel: &abi.KernelScope{Languages: []string{"python"}, Network: true},
+		HTTP: &abi.HTTPScope{
+			Allow: []abi.HTTPRule{
+				{Hosts: []string{"api.example.com", "*.example.org"}, Methods: []string{"GET", "POST"}},
+				{
+					Hosts: []string{"127.0.0.1"}, Schemes: []string{"http"},
+					Ports:     []abi.PortRange{{First: 8080, Last: 8080}, {First: 9000, Last: 9010}},
+					Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+				},
+			},
+			Secrets: []abi.HTTPSecret{{Name: "example-token", Header: "Authorization", Prefix: "Bearer ", Hosts: []string{"api.example.com"}}},
+			MaxTime: abi.Duration(30 * time.Second), MaxBytes: 10 << 20,
+		},
+	}
+	if got := p.Plugins[0].Grant; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	text, err := p.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const written = `
+      http:
+        allow:
+          - hosts: [api.example.com, "*.example.org"]
+            methods: [GET, POST]
+          - hosts: ["127.0.0.1"]
+            schemes: [http]
+            ports: [8080, "9000-9010"]
+            addresses: ["127.0.0.1/32"]
+        secrets:
+          - name: example-token
+            header: Authorization
+            prefix: "Bearer "
+            hosts: [api.example.com]
+        max_time: 30s
+        max_bytes: 10485760
+`
+	if !strings.HasSuffix(string(text), written) {
+		t.Errorf("it is written\n%s", text)
+	}
+	if back := parse(t, string(text)); !reflect.DeepEqual(back, p) {
+		t.Errorf("read back it is %+v", back)
+	}
+}
+
 func TestAllowReplacesTheEntryOfTheSameName(t *testing.T) {
 	p := &policy.Policy{Version: 1}
 	p.Allow(policy.Entry{Name: "a", Digest: digestA})
@@ -205,6 +278,7 @@ func TestAdmitPinsTheDigest(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(sample)
 	f.Add("version: 1\nplugins: []\n")
+	f.Add("version: 1\nplugins:\n  - {name: a, digest: " + digestA + ", grant: {http: {allow: [{hosts: [\"*\"], ports: [80, 8000-8099], addresses: [\"fd00::/8\"]}], secrets: [{name: a, header: B, hosts: [c]}]}}}\n")
 	f.Add("version: 1\nplugins:\n  - {name: a, digest: " + digestA + ", config: {a: \"- b: #\", c: 1.10, d: |\n  x}}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 4096 {

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -135,6 +136,9 @@ func (d decoder) value(n ast.Node, v reflect.Value, path string) error {
 			return err
 		}
 		if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+			if v.Type() == reflect.TypeFor[netip.Prefix]() {
+				return fail(where(n), "%s is %q: write a prefix such as 10.1.0.0/16", named(path), clip(text))
+			}
 			return fail(where(n), "%s: %v", named(path), err)
 		}
 		return nil

@@ -2,6 +2,7 @@ package strictyaml_test
 
 import (
 	"maps"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ type garden struct {
 	Beds   []bed             `yaml:"beds,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Rest   abi.Duration      `json:"rest,omitempty"`
+	Doors  []abi.PortRange   `json:"doors,omitempty"`
+	Roads  []netip.Prefix    `json:"roads,omitempty"`
 	Gate   string            `json:"-"`
 }
 
@@ -49,6 +52,8 @@ labels:
     two
     lines
 rest: 5m
+doors: [443, "80", 8000-8099]
+roads: [10.1.0.0/16, "fd00::/8"]
 `
 	var got garden
 	if _, err := strictyaml.Decode([]byte(text), &got); err != nil {
@@ -59,6 +64,8 @@ rest: 5m
 		Beds:   []bed{{Plant: "leek", Rows: 3, Soil: &soil{"clay"}}, {Plant: "bean"}},
 		Labels: map[string]string{"version": "1.10", "hex": "0x10", "yes": "true", "date": "2026-01-02", "block": "two\nlines\n"},
 		Rest:   abi.Duration(5 * time.Minute),
+		Doors:  []abi.PortRange{{First: 443, Last: 443}, {First: 80, Last: 80}, {First: 8000, Last: 8099}},
+		Roads:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -76,7 +83,7 @@ func TestNothingIsTheEmptyStruct(t *testing.T) {
 
 func TestMistakesNamePlaceAndRemedy(t *testing.T) {
 	tests := []struct{ name, text, message, hint string }{
-		{"unknown field", "name: a\nnmae: b\n", `2:1: unknown field "nmae"`, "the fields here are name, open, beds, labels, rest"},
+		{"unknown field", "name: a\nnmae: b\n", `2:1: unknown field "nmae"`, "the fields here are name, open, beds, labels, rest, doors, roads"},
 		{"unknown nested field", "beds:\n  - plnt: x\n", `2:5: unknown field "plnt" in beds[0]`, "plant, rows, soil"},
 		{"unnamed field", "Gate: b\n", `1:1: unknown field "Gate"`, ""},
 		{"another case", "Name: b\n", `1:1: unknown field "Name"`, ""},
@@ -95,6 +102,8 @@ func TestMistakesNamePlaceAndRemedy(t *testing.T) {
 		{"list for map", "labels: [a]\n", `1:9: labels is a list: write a mapping`, ""},
 		{"text for document", "leek\n", `1:1: the document is text: write a mapping of name`, ""},
 		{"bad duration", "rest: 5\n", `1:7: rest: duration "5": use a number with a unit, such as 90s or 5m`, ""},
+		{"octal port", "doors: [0443]\n", `1:9: doors[0]: port "0443": use a port from 1 to 65535`, ""},
+		{"address for prefix", "roads: [10.1.2.3]\n", `1:9: roads[0] is "10.1.2.3": write a prefix such as 10.1.0.0/16`, ""},
 		{"list for duration", "rest: [5m]\n", `1:7: rest is a list: write text`, ""},
 		{"anchor", "name: &a b\n", `anchors and aliases aren't read here`, "write the value out"},
 		{"merge", "labels: {a: b, <<: {c: d}}\n", `1:16: a key of this kind isn't read here`, "plain word"},
@@ -153,12 +162,14 @@ func TestEncodeIsWhatDecodeReads(t *testing.T) {
 		Name: "true", Beds: []bed{{Plant: "- x: #", Soil: &soil{}}},
 		Labels: map[string]string{"b": "null", "a": "1.10", "": "", "c d": "two\nlines\n", "~": "5", "e": " lead", "f": "日本\u00a0\t"},
 		Rest:   abi.Duration(90 * time.Minute),
+		Doors:  []abi.PortRange{{First: 443, Last: 443}, {First: 8000, Last: 8099}},
+		Roads:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 	}
 	first, err := strictyaml.Encode("one\ntwo", g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(first), "# one\n# two\nname:") || !strings.Contains(string(first), "rest: 1h30m\n") {
+	if !strings.HasPrefix(string(first), "# one\n# two\nname:") || !strings.Contains(string(first), "rest: 1h30m\ndoors: [443, \"8000-8099\"]\nroads: [\"10.1.0.0/16\"]\n") {
 		t.Errorf("got:\n%s", first)
 	}
 	var back garden

@@ -136,6 +136,11 @@ func plain(v reflect.Value) (string, bool, error) {
 	switch x := v.Interface().(type) {
 	case abi.Duration:
 		return Brief(x), true, nil
+	case abi.PortRange:
+		if x.First == x.Last {
+			return x.String(), true, nil // a number, as people write it
+		}
+		return quote(x.String()), true, nil
 	case encoding.TextMarshaler:
 		b, err := x.MarshalText()
 		return quote(string(b)), true, err
