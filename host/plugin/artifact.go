@@ -281,6 +281,9 @@ func moduleOf(c abi.Capabilities) []string {
 	if c.Kernel != nil {
 		out = append(out, abi.ModuleKernel)
 	}
+	if c.HTTP != nil {
+		out = append(out, abi.ModuleHTTP)
+	}
 	return out
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -27,9 +28,12 @@ func function(module, name string) plugin.Import {
 func TestParseReadsAPluginWithoutRunningIt(t *testing.T) {
 	m := edited(func(m *abi.Manifest) {
 		m.Capabilities.Kernel = &abi.KernelScope{Languages: []string{"python"}}
+		m.Capabilities.HTTP = &abi.HTTPScope{Allow: []abi.HTTPRule{{
+			Hosts: []string{"*.example.com"}, Ports: []abi.PortRange{{First: 443, Last: 443}, {First: 8000, Last: 8099}}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+		}}}
 		m.Limits.MemoryMiB = 64
 	})
-	imports := []plugin.Import{wasiWrite, function("sallyport:kernel", "execute"), function("sallyport:call", "response"), function("sallyport:call", "log")}
+	imports := []plugin.Import{wasiWrite, function("sallyport:kernel", "execute"), function("sallyport:http", "fetch"), function("sallyport:call", "response"), function("sallyport:call", "log")}
 	wasm := guest{imports: imports, manifest: m, files: archive(t, "SKILL.md", "# Weather", "data/a.txt", "a")}.wasm(t)
 	a := parse(t, wasm)
 	sum := sha256.Sum256(wasm)
@@ -42,7 +46,7 @@ func TestParseReadsAPluginWithoutRunningIt(t *testing.T) {
 	if !slices.Equal(a.Imports, imports) {
 		t.Errorf("imports: got %+v, want %+v", a.Imports, imports)
 	}
-	if got := a.Modules(); !slices.Equal(got, []string{"sallyport:kernel"}) {
+	if got := a.Modules(); !slices.Equal(got, []string{"sallyport:kernel", "sallyport:http"}) {
 		t.Errorf("modules: got %q", got)
 	}
 	for name, want := range map[string]string{"SKILL.md": "# Weather", "data/a.txt": "a"} {
@@ -111,9 +115,13 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"no tools", with("tools", "[]"), abi.CodeInvalidArgument, "manifest: the plugin has no tools", ""},
 		{"unknown capability", with("capabilities", `{"browser":{}}`), abi.CodeInvalidArgument, `manifest: capabilities: unknown field "browser"`, "update the host"},
 		{"unknown scope", with("capabilities", `{"kernel":{"languages":["python"],"root":true}}`), abi.CodeInvalidArgument, `unknown field "root"`, ""},
+		{"unknown part of a rule", with("capabilities", `{"http":{"allow":[{"hosts":["*"],"paths":["/"]}]}}`), abi.CodeInvalidArgument, `unknown field "paths"`, ""},
+		{"bad port", with("capabilities", `{"http":{"allow":[{"hosts":["*"],"ports":["https"]}]}}`), abi.CodeInvalidArgument, `port "https": use a port`, ""},
+		{"bad host", with("capabilities", `{"http":{"allow":[{"hosts":["Example.com"]}]}}`), abi.CodeInvalidArgument, `manifest: http.allow[0].hosts[0] is "Example.com": use lower case`, ""},
 		{"unknown limit", with("limits", `{"fuel":5}`), abi.CodeInvalidArgument, `manifest: limits: unknown field "fuel"`, ""},
 		{"access beyond the zone's rule", with("capabilities", `{"files":{"upload":"write"}}`), abi.CodeInvalidArgument, "manifest: files.upload", ""},
 		{"import beyond the manifest", importing(function("sallyport:kernel", "execute")), abi.CodeInvalidArgument, "imports sallyport:kernel.execute, and its manifest doesn't ask for kernel", "capabilities"},
+		{"import of http without asking", importing(function("sallyport:http", "fetch")), abi.CodeInvalidArgument, "imports sallyport:http.fetch, and its manifest doesn't ask for http", "capabilities"},
 		{"import of an unknown capability", importing(function("sallyport:moon", "land")), abi.CodeInvalidArgument, "doesn't ask for moon", ""},
 		{"foreign import", importing(function("env", "system")), abi.CodeInvalidArgument, "imports env.system, which no host has", ""},
 		{"import of a newer function", importing(function("sallyport:call", "shout")), abi.CodeUnimplemented, "sallyport:call.shout, which ABI 1 doesn't have", "update the host"},

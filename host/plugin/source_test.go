@@ -75,11 +75,13 @@ files: [SKILL.md, data]
 func TestSourceNamesThePlaceOfAMistake(t *testing.T) {
 	tests := []struct{ name, text, message, hint string }{
 		{"unknown field", "name: a\nversion: 1\ntools: []\n", `:3:1: unknown field "tools"`, "name, version, description, capabilities, limits, files"},
-		{"unknown capability", "name: a\nversion: 1\ncapabilities:\n  kernl: {}\n", `:4:3: unknown field "kernl" in capabilities`, "kernel, files"},
+		{"unknown capability", "name: a\nversion: 1\ncapabilities:\n  kernl: {}\n", `:4:3: unknown field "kernl" in capabilities`, "kernel, files, http"},
 		{"no name", "version: 1\n", `:1:1: name is missing`, "write name:"},
 		{"bad name", "name: My-Plugin\nversion: 1\n", `:1:7: name is "My-Plugin"`, ""},
 		{"no version", "name: a\n", `:1:1: version is missing`, "version: 0.1.0"},
 		{"bad access", "name: a\nversion: 1\ncapabilities: {files: {store: write}}\n", `:3:31: capabilities.files.store is "write", and that zone allows "append" at most`, ""},
+		{"bad host", "name: a\nversion: 1\ncapabilities: {http: {allow: [{hosts: [a.example, B.example]}]}}\n", `:3:51: capabilities.http.allow[0].hosts[1] is "B.example": use lower case`, ""},
+		{"bad port", "name: a\nversion: 1\ncapabilities: {http: {allow: [{hosts: [a.example], ports: [0]}]}}\n", `:3:60: capabilities.http.allow[0].ports[0]: port "0": use a port from 1 to 65535`, ""},
 		{"bad limit", "name: a\nversion: 1\nlimits: {memory_mib: -1}\n", `:3:22: limits.memory_mib is -1`, ""},
 		{"path outside", "name: a\nversion: 1\nfiles: [SKILL.md, ../secret]\n", `:3:19: files: "../secret" is not a path within the folder`, "without ./ or .."},
 		{"the folder itself", "name: a\nversion: 1\nfiles: [.]\n", `:3:9: files: "." is not a path`, ""},

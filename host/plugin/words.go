@@ -35,6 +35,12 @@ func phrases(c abi.Capabilities) []phrase {
 		for _, language := range k.Languages {
 			out = append(out, phrase{"kernel." + language, fmt.Sprintf("runs %s code in a kernel of its own, %s", clip(language), most)})
 		}
+		if k.Network {
+			out = append(out, phrase{"kernel network", "code in the kernel reaches the network through the host's proxy, as far as http is allowed; inside https with any method"})
+		}
+	}
+	if c.HTTP != nil {
+		out = append(out, httpPhrases(c.HTTP)...)
 	}
 	if f := c.Files; f != nil {
 		for _, zone := range abi.Zones() {

@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,13 +13,25 @@ import (
 )
 
 var everything = abi.Capabilities{
-	Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(10 * time.Minute)},
+	Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(10 * time.Minute), Network: true},
 	Files:  &abi.FilesScope{Upload: "read", Output: "write", Store: "append", Deploy: "read"},
+	HTTP: &abi.HTTPScope{
+		Allow: []abi.HTTPRule{{
+			Hosts: []string{"api.example.com", "127.0.0.1"}, Schemes: []string{"http"}, Ports: []abi.PortRange{{First: 8080, Last: 8080}, {First: 9000, Last: 9010}},
+			Methods: []string{"GET", "PUT", "POST"}, Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		}},
+		Secrets: []abi.HTTPSecret{{Name: "token", Header: "Authorization", Prefix: "Bearer ", Hosts: []string{"api.example.com"}}},
+		MaxTime: abi.Duration(30 * time.Second), MaxBytes: 1000,
+	},
 }
 
 func TestWordsSayWhatIsAskedFor(t *testing.T) {
 	want := []string{
 		"runs python code in a kernel of its own, at most 10m an execution",
+		"code in the kernel reaches the network through the host's proxy, as far as http is allowed; inside https with any method",
+		"sends GET, PUT and POST over http to api.example.com and 127.0.0.1, ports 8080 and 9000-9010, also where that leads to addresses of 127.0.0.1/32 that aren't public",
+		"a request over http or https takes 30s at most, and its response has 1000 bytes at most",
+		`has the host put the secret token into the header Authorization of requests over https to api.example.com, after "Bearer "`,
 		"reads upload",
 		"reads, writes, changes and deletes in output",
 		"reads and adds to store",
@@ -57,10 +70,26 @@ func TestEveryScopeIsPutIntoWords(t *testing.T) {
 			switch x := field.Addr().Interface().(type) {
 			case *abi.Access:
 				*x = abi.AccessNone
+			case *string:
+				*x = "cobol"
 			case *[]string:
 				*x = []string{"cobol"}
+			case *bool:
+				*x = !*x
+			case *int64:
+				*x = 1
 			case *abi.Duration:
 				*x = abi.Duration(time.Second)
+			case *[]abi.PortRange:
+				*x = []abi.PortRange{{First: 1, Last: 1}}
+			case *[]netip.Prefix:
+				*x = nil
+			case *[]abi.HTTPRule:
+				change(field.Index(0), name+"[0]")
+				*x = append(slices.Clone(*x), (*x)...)
+			case *[]abi.HTTPSecret:
+				change(field.Index(0), name+"[0]")
+				*x = nil
 			default:
 				t.Fatalf("%s has the type %s: say here how to change it", name, field.Type())
 			}
@@ -71,6 +100,53 @@ func TestEveryScopeIsPutIntoWords(t *testing.T) {
 		}
 	}
 	change(reflect.ValueOf(&everything).Elem(), "Capabilities")
+}
+
+func TestHTTPInWords(t *testing.T) {
+	tests := []struct {
+		rule abi.HTTPRule
+		want string
+	}{
+		{abi.HTTPRule{Hosts: []string{"api.example.com"}}, "sends GET and HEAD over https to api.example.com, port 443"},
+		{abi.HTTPRule{Hosts: []string{"a.example", "*", "b.example"}, Methods: []string{"*"}}, "sends requests of any method over https to any host, port 443"},
+		{abi.HTTPRule{Hosts: []string{"*.example.org"}, Schemes: []string{"http", "https"}}, "sends GET and HEAD over http and https to *.example.org, each at its usual port"},
+		{abi.HTTPRule{Hosts: []string{"a.example"}, Schemes: []string{"http"}, Ports: []abi.PortRange{{First: 1, Last: 65535}}}, "sends GET and HEAD over http to a.example, ports 1-65535"},
+	}
+	for _, tt := range tests {
+		got := plugin.Words(abi.Capabilities{HTTP: &abi.HTTPScope{Allow: []abi.HTTPRule{tt.rule}}})
+		if want := []string{tt.want, "a request over http or https takes as long as the host allows, and its response has as many bytes as the host allows"}; !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+	open := plugin.Words(abi.Capabilities{HTTP: &abi.HTTPScope{Secrets: []abi.HTTPSecret{{Name: "*", Header: "*", Hosts: []string{"*"}}}}})
+	if want := "has the host put a secret of your choice into a header of your choice of requests over https to any host: which one, you write in the policy by hand"; open[1] != want {
+		t.Errorf("a secret that is left open: %q", open[1])
+	}
+}
+
+func TestDiffSaysWhatChangedOfHTTP(t *testing.T) {
+	manifest := func(rules ...abi.HTTPRule) abi.Manifest {
+		return abi.Manifest{Capabilities: abi.Capabilities{HTTP: &abi.HTTPScope{Allow: rules}}}
+	}
+	a, b := abi.HTTPRule{Hosts: []string{"a.example"}}, abi.HTTPRule{Hosts: []string{"b.example"}}
+	posts, puts := a, a
+	posts.Methods, puts.Methods = []string{"POST"}, []string{"PUT"}
+	tests := []struct {
+		name     string
+		old, new abi.Manifest
+		want     []string
+	}{
+		{"a rule in front", manifest(a), manifest(b, a), []string{"newly asked: sends GET and HEAD over https to b.example, port 443"}},
+		{"another method", manifest(b, a), manifest(b, posts), []string{"now asked: sends POST over https to a.example, port 443 (before: sends GET and HEAD over https to a.example, port 443)"}},
+		{"a second rule for the host", manifest(a), manifest(a, posts), []string{"newly asked: sends POST over https to a.example, port 443"}},
+		{"a second and a third", manifest(a), manifest(a, posts, puts), []string{"newly asked: sends POST over https to a.example, port 443", "newly asked: sends PUT over https to a.example, port 443"}},
+		{"a rule less", manifest(a, b), manifest(b), []string{"no longer asked: sends GET and HEAD over https to a.example, port 443"}},
+	}
+	for _, tt := range tests {
+		if got := plugin.Diff(tt.old, tt.new); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q", tt.name, got)
+		}
+	}
 }
 
 func TestDiffSaysWhatAnOperatorDecidesOn(t *testing.T) {
