@@ -397,27 +397,44 @@ func TestWallsSayWhatDoesNotHold(t *testing.T) {
 		}
 		holds[w.Name] = w.Holds
 	}
-	for _, name := range []string{"files", "network", "other processes", "memory", "processes", "processors", "end of a child", "end of the host"} {
+	for _, name := range []string{proc.WallFiles, proc.WallNetwork, proc.WallProcesses, proc.WallSystemCalls, proc.WallEnd, proc.WallHostEnd} {
 		if got, ok := holds[name]; got || !ok {
 			t.Errorf("%s: holds %v, listed %v", name, got, ok)
 		}
 	}
 }
 
+func TestWallsThatAreRequiredHoldWhenTried(t *testing.T) {
+	s, err := proc.New(proc.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); err != nil {
+		t.Fatalf("%v; %s", err, err.(*proc.Error).Hint)
+	}
+	for _, w := range s.Walls() {
+		if !w.Holds && w.Name != proc.WallMemory && w.Name != proc.WallProcessors && w.Name != proc.WallProcessCount {
+			t.Errorf("%+v", w)
+		}
+	}
+}
+
 func TestIsolationThatCannotBeHadIsRefused(t *testing.T) {
-	for _, isolation := range []proc.Isolation{"", proc.IsolationRequired, proc.IsolationPreferred} {
-		s, err := proc.New(proc.Config{Isolation: isolation})
+	for _, isolation := range []proc.Isolation{"", proc.IsolationRequired} {
+		s, err := proc.New(proc.Config{Isolation: isolation, Bubblewrap: "no-such-bwrap"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		spec, _ := shell(t, "true")
 		_, err = s.Start(t.Context(), spec)
 		failure, ok := errors.AsType[*proc.Error](err)
-		if !ok || failure.Reason != proc.ReasonUnavailable || !strings.Contains(failure.Hint, "--isolation=off") {
+		if !ok || failure.Reason != proc.ReasonUnavailable || !strings.Contains(failure.Hint, "bubblewrap") {
 			t.Errorf("isolation %q: %v", isolation, err)
 		}
-		if walls := s.Walls(); len(walls) != 1 || walls[0].Holds || !strings.Contains(walls[0].Hint, "--isolation=off") {
-			t.Errorf("isolation %q: %+v", isolation, walls)
+		for _, w := range s.Walls() {
+			if w.Holds || !strings.Contains(w.Hint, "bubblewrap") {
+				t.Errorf("isolation %q: %+v", isolation, w)
+			}
 		}
 	}
 	if _, err := proc.New(proc.Config{Isolation: "some"}); err == nil {

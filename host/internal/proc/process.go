@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -19,10 +20,20 @@ const killWait = 5 * time.Second
 // A Process is a child that was started. Its methods may be called from
 // several goroutines at once.
 type Process struct {
-	spec   Spec
-	log    hclog.Logger
-	pid    int
-	output *tail
+	spec    Spec
+	starter *Starter
+	log     hclog.Logger
+	pid     int      // of the program that was started: bubblewrap, where there is one
+	group   int      // that signals go to: pid, or the first process of the child's own table
+	first   *os.File // a pidfd of that process; nil where there is none
+	bounds  *group   // what bounds it; nil is nothing
+	output  *tail
+
+	background sync.WaitGroup // of what lasts as long as the child
+	listeners  []net.Listener // on the child's network
+	watching   context.Context
+	stopWatch  context.CancelFunc
+	report     []byte // of a trial
 
 	ctx context.Context // ends when nothing of the child is left
 	end context.CancelFunc
@@ -30,6 +41,7 @@ type Process struct {
 	mu       sync.Mutex
 	reaped   bool          // the pid may belong to another by now
 	stopping chan struct{} // made by the first Stop, closed when it is through
+	fault    string        // why the host killed it; "" when it didn't
 	exit     Exit
 }
 
@@ -44,9 +56,10 @@ type Exit struct {
 	Memory  int64          // its largest resident size, in bytes
 }
 
-// PID returns the child's process id, which is also its group's and its
-// session's. It means nothing once Done is closed.
-func (p *Process) PID() int { return p.pid }
+// PID returns the number, on the host, of the process that leads the child's
+// group and session: an isolated child's first process, whose end is the end of
+// all of it. It means nothing once Done is closed.
+func (p *Process) PID() int { return p.group }
 
 // Done is closed when the child has ended and nothing of its session is left.
 func (p *Process) Done() <-chan struct{} { return p.ctx.Done() }
@@ -74,7 +87,7 @@ func (p *Process) Signal(sig os.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	return syscall.Kill(-p.pid, number)
+	return syscall.Kill(-p.group, number)
 }
 
 // Stop ends the child and everything in its session, in steps: it calls
@@ -139,9 +152,12 @@ func (p *Process) kill() error {
 	if p.ctx.Err() != nil {
 		return nil
 	}
-	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("kill %s (pid %d): %v", p.spec.Name, p.pid, err), cause: err}
+	p.mu.Lock()
+	if !p.reaped {
+		syscall.Kill(-p.group, syscall.SIGKILL)
+		syscall.Kill(-p.pid, syscall.SIGKILL)
 	}
+	p.mu.Unlock()
 	bound := time.NewTimer(killWait)
 	defer bound.Stop()
 	select {

@@ -11,8 +11,22 @@ import (
 // Hosts run on Linux; elsewhere the package compiles, for the commands that
 // start nothing.
 
+var errLinux = errors.New("child processes can be started on Linux only")
+
+type (
+	trial  struct{}
+	group  struct{}
+	groups struct{}
+)
+
 func becomeReaper() error { return nil }
 
-func launch(Spec, hclog.Logger) (*Process, error) {
-	return nil, errors.New("child processes can be started on Linux only")
+func openGroups(hclog.Logger) *groups { return nil }
+
+func (s *Starter) tryWalls(string) { s.found = finding{failure: errLinux.Error()} }
+
+func (s *Starter) resourceWalls() []Wall { return nil }
+
+func (s *Starter) launch(Spec) (*Process, error) {
+	return nil, &Error{Reason: ReasonUnavailable, Message: errLinux.Error(), cause: errLinux}
 }

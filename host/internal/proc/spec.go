@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,9 @@ const (
 
 // An Isolation says how much must stand between a child and the host.
 type Isolation string
+
+// maxListen bounds the addresses of one child.
+const maxListen = 64
 
 // Defaults of a Spec.
 const (
@@ -76,6 +80,8 @@ type Spec struct {
 	// Grace is how long Stop waits after Ask, and again after SIGTERM; zero is
 	// DefaultGrace.
 	Grace time.Duration
+
+	trial *trial // in the program's place
 }
 
 // A View is one of the host's folders, as the child sees it.
@@ -157,6 +163,15 @@ func (s *Spec) check() error {
 	}
 	if slices.Contains(s.Files, nil) {
 		return invalid("start " + s.Name + ": a file to pass on is nil")
+	}
+	for _, l := range s.Listen {
+		at, err := netip.ParseAddrPort(l.Address)
+		if err != nil || !at.Addr().Is4() || !at.Addr().IsLoopback() || at.Port() == 0 || l.Serve == nil {
+			return invalid("start " + s.Name + ": there is no listening on " + l.Address + ": use 127.0.0.1 with a port, and say who serves")
+		}
+	}
+	if len(s.Listen) > maxListen {
+		return invalid("start " + s.Name + ": there are too many addresses to listen on")
 	}
 	for _, v := range s.Views {
 		if !filepath.IsAbs(v.Source) {

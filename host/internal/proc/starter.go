@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 type Config struct {
 	// Isolation is how children are started; zero is IsolationRequired.
 	Isolation Isolation
+	// Bubblewrap is the program that puts walls up: a path, or a name to look
+	// up in PATH; "" is bwrap.
+	Bubblewrap string
 	// Logger gets a line for every start and end; nil logs nothing.
 	Logger hclog.Logger
 }
@@ -21,12 +25,29 @@ type Config struct {
 // A Starter starts children, all with the same isolation. It may be used by
 // several goroutines at once.
 type Starter struct {
-	isolation Isolation
-	log       hclog.Logger
+	isolation  Isolation
+	log        hclog.Logger
+	bubblewrap string   // absolute; "" when there is none
+	walls      walls    // that stand round isolated children; nil when none can be had
+	found      finding  // by the trial of the walls
+	accounts   accounts // of the children
+	groups     *groups  // that bound what children use
 }
 
-// New returns a Starter. It fails when the isolation is unknown, or the
-// process can't become the reaper of its descendants.
+// accounts are those that a host which is root gives to its children.
+type accounts struct {
+	own     bool   // it can
+	first   uint32 // the number of tenant 0's account and group
+	problem string // why a host that is root can't
+}
+
+// maxAccounts bounds the tenants with an account of their own.
+const maxAccounts = 30_000
+
+// New returns a Starter. It tries each wall, which takes some tens of
+// milliseconds: what it found is in Walls, and a wall that is required and
+// doesn't hold fails each Start, not New. New fails when the isolation is
+// unknown, or the process can't become the reaper of its descendants.
 func New(c Config) (*Starter, error) {
 	switch c.Isolation {
 	case "":
@@ -45,12 +66,16 @@ func New(c Config) (*Starter, error) {
 	if err := becomeReaper(); err != nil {
 		return nil, &Error{Reason: ReasonFailed, Message: "become the reaper of orphaned processes: " + err.Error(), cause: err}
 	}
-	return &Starter{isolation: c.Isolation, log: c.Logger}, nil
+	s := &Starter{isolation: c.Isolation, log: c.Logger, groups: openGroups(c.Logger)}
+	if c.Isolation != IsolationOff {
+		s.tryWalls(cmp.Or(c.Bubblewrap, "bwrap"))
+	}
+	return s, nil
 }
 
 // Isolated says whether children have a file system, a network and a process
 // table of their own.
-func (s *Starter) Isolated() bool { return false }
+func (s *Starter) Isolated() bool { return s.walls != nil }
 
 // Seen returns where a child sees a view: at its target when it is isolated, at
 // the source when it isn't.
@@ -63,7 +88,30 @@ func (s *Starter) Seen(v View) string {
 
 // User returns the account of the n-th tenant's children, n being 0 or more: an
 // unprivileged one of its own where the host can give one, the host's otherwise.
-func (s *Starter) User(n int) User { return User{} }
+func (s *Starter) User(n int) User {
+	if !s.accounts.own || n < 0 || n >= maxAccounts {
+		return User{}
+	}
+	id := s.accounts.first + uint32(n)
+	return User{UID: id, GID: id}
+}
+
+// Check says why children can't be started: an *Error when the isolation is
+// required and a wall that belongs to it doesn't hold, nil otherwise.
+func (s *Starter) Check() error {
+	if s.isolation != IsolationRequired {
+		return nil
+	}
+	if s.found.failure != "" {
+		return &Error{Reason: ReasonUnavailable, Message: "isolation is required, and can't be had: " + s.found.failure, Hint: s.found.hint}
+	}
+	for _, w := range required {
+		if problem := s.found.problems[w.name]; problem != "" {
+			return &Error{Reason: ReasonUnavailable, Message: fmt.Sprintf("isolation is required, and the wall %q doesn't hold: %s", w.name, problem), Hint: s.found.hint}
+		}
+	}
+	return nil
+}
 
 // Start starts a child and returns when it is ready. ctx bounds the start, not
 // the child's life. On any error nothing of the child is left; the error is an
@@ -72,12 +120,10 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
-	if s.isolation != IsolationOff {
-		return nil, &Error{
-			Reason:  ReasonUnavailable,
-			Message: fmt.Sprintf("start %s: isolation is %s, and this host can start children without walls only", spec.Name, s.isolation),
-			Hint:    "use --isolation=off, knowing that then no wall stands between child processes and the host's account",
-		}
+	if err := s.Check(); err != nil {
+		e := *err.(*Error)
+		e.Message = "start " + spec.Name + ": " + e.Message
+		return nil, &e
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Reason: ReasonCanceled, Message: "start " + spec.Name + ": " + err.Error(), cause: err}
@@ -88,9 +134,9 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err := link(spec, s.Seen); err != nil {
 		return nil, err
 	}
-	p, err := launch(spec, s.log)
+	p, err := s.launch(spec)
 	if err != nil {
-		return nil, &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: %v", spec.Name, err), cause: err}
+		return nil, err
 	}
 	if err := p.awaitReady(ctx); err != nil {
 		return nil, err

@@ -1,42 +1,144 @@
 package proc
 
+import "maps"
+
 // A Wall is one thing that may stand between a child and the host.
 type Wall struct {
-	Name   string // such as "network"
+	Name   string // such as WallNetwork
 	Holds  bool
 	Detail string // what that means for an operator
 	Hint   string // what to do about one that doesn't hold; may be empty
 }
 
+// Names of walls. Those of the first group are tried when a Starter is made,
+// and IsolationRequired requires each of them.
+const (
+	WallFiles         = "files"
+	WallNetwork       = "network"
+	WallProcesses     = "other processes"
+	WallIPC           = "ipc"
+	WallHostName      = "host name"
+	WallControlGroups = "control groups"
+	WallPrivileges    = "privileges"
+	WallSystemCalls   = "system calls"
+	WallEnvironment   = "environment"
+	WallDescriptors   = "descriptors"
+
+	WallAccount       = "account"
+	WallMemory        = "memory"
+	WallProcessors    = "processors"
+	WallProcessCount  = "processes"
+	WallProcessorTime = "processor time"
+	WallOpenFiles     = "open files"
+	WallFileSize      = "file size"
+	WallDisk          = "disk"
+	WallCoreDumps     = "core dumps"
+	WallEnd           = "end of a child"
+	WallHostEnd       = "end of the host"
+)
+
+// required are the walls of IsolationRequired, and what an isolated child finds
+// at each.
+var required = []struct{ name, detail string }{
+	{WallFiles, "a child sees a read-only system and the folders it was given, those read-only that its plugin may not write to"},
+	{WallNetwork, "a child has a network of its own, with nothing on it but the host's gate where that was granted"},
+	{WallProcesses, "a child sees its own processes and no other"},
+	{WallIPC, "a child shares no memory, semaphores or queues with others"},
+	{WallHostName, "a child has a host name of its own"},
+	{WallControlGroups, "a child sees no control group but its own"},
+	{WallPrivileges, "a child has no privileges, and can't gain any"},
+	{WallSystemCalls, "system calls that such programs never need are refused"},
+	{WallEnvironment, "a child gets the variables it needs and none of the host's"},
+	{WallDescriptors, "a child gets the files passed on purpose and no other"},
+}
+
+// walls are those that stand round isolated children.
+type walls map[string]bool
+
+// allWalls returns all that can be had or not had one by one.
+func allWalls() walls {
+	all := walls{}
+	for _, w := range required {
+		all[w.name] = true
+	}
+	return all
+}
+
+func (w walls) stand(name string) bool { return w[name] }
+
+func (w walls) without(names ...string) walls {
+	left := maps.Clone(w)
+	for _, name := range names {
+		delete(left, name)
+	}
+	return left
+}
+
+// A finding is what a Starter learned of its walls when it tried them.
+type finding struct {
+	problems map[string]string // by the wall: why it doesn't hold
+	failure  string            // why children can't be isolated at all; "" when they can
+	hint     string            // what to do about either
+}
+
 // Walls says what holds for the children of this Starter, in a fixed order.
 // A wall that stands only in part doesn't hold, and Detail says how far it goes.
 func (s *Starter) Walls() []Wall {
-	if s.isolation != IsolationOff {
-		return []Wall{{
-			Name:   "isolation",
-			Detail: "this host can start children without walls only, and refuses to while isolation is " + string(s.isolation),
-			Hint:   "use --isolation=off, knowing that then no wall stands between child processes and the host's account",
-		}}
+	if s.isolation == IsolationOff {
+		return append(openWalls(), s.limitWalls()...)
 	}
-	const (
-		account = "run the host as an account of its own, on a machine that holds nothing else"
-		outside = "bound the host as a whole, with a container or a systemd slice"
-	)
+	var list []Wall
+	for _, w := range required {
+		wall := Wall{Name: w.name, Holds: true, Detail: w.detail}
+		if s.found.failure != "" {
+			wall = Wall{Name: w.name, Detail: s.found.failure, Hint: s.found.hint}
+		} else if problem := s.found.problems[w.name]; problem != "" {
+			wall = Wall{Name: w.name, Detail: problem, Hint: s.found.hint}
+		}
+		list = append(list, wall)
+	}
+	if s.found.failure != "" {
+		return list
+	}
+	account := Wall{Name: WallAccount, Holds: true, Detail: "each session's children have an unprivileged account of their own"}
+	switch {
+	case s.accounts.problem != "":
+		account = Wall{Name: WallAccount, Detail: s.accounts.problem, Hint: "run the host as an ordinary user, or as root with the capabilities SETUID, SETGID, CHOWN and SYS_ADMIN"}
+	case !s.accounts.own:
+		account.Detail = "children have the host's account, which is an ordinary one, and none of its rights outside of their walls"
+	}
+	return append(append(list, account), s.limitWalls()...)
+}
+
+// openWalls are the walls of children without isolation.
+func openWalls() []Wall {
+	const account = "run the host as an account of its own, on a machine that holds nothing else"
 	return []Wall{
-		{Name: "files", Detail: "a child reads and writes whatever the host's account can; read-only views are not held", Hint: account},
-		{Name: "network", Detail: "a child reaches whatever the machine can", Hint: "put a firewall round the machine"},
-		{Name: "other processes", Detail: "a child sees the machine's processes and can signal those of the host's account", Hint: account},
-		{Name: "environment", Holds: true, Detail: "a child gets the variables it needs and none of the host's"},
-		{Name: "descriptors", Holds: true, Detail: "a child gets the files passed on purpose and no other"},
-		{Name: "privileges", Holds: true, Detail: "a child can't gain rights from set-user-id programs"},
-		{Name: "end of a child", Detail: "a child's session is killed and reaped with it, but a process that opened a session of its own lives on", Hint: outside},
-		{Name: "end of the host", Detail: "a child is killed when the host dies, but the processes it started itself are not", Hint: outside},
-		{Name: "memory", Detail: "not bounded", Hint: outside},
-		{Name: "processors", Detail: "their share is not bounded", Hint: outside},
-		{Name: "processes", Detail: "their number is not bounded", Hint: outside},
-		{Name: "processor time", Holds: true, Detail: "bounded for each process, from a moment after its start"},
-		{Name: "open files", Holds: true, Detail: "bounded for each process, from a moment after its start"},
-		{Name: "file size", Holds: true, Detail: "bounded for each file, from a moment after its start"},
-		{Name: "core dumps", Holds: true, Detail: "none are written, from a moment after a child's start"},
+		{Name: WallFiles, Detail: "a child reads and writes whatever the host's account can; read-only views are not held", Hint: account},
+		{Name: WallNetwork, Detail: "a child reaches whatever the machine can", Hint: "put a firewall round the machine"},
+		{Name: WallProcesses, Detail: "a child sees the machine's processes and can signal those of the host's account", Hint: account},
+		{Name: WallEnvironment, Holds: true, Detail: "a child gets the variables it needs and none of the host's"},
+		{Name: WallDescriptors, Holds: true, Detail: "a child gets the files passed on purpose and no other"},
+		{Name: WallPrivileges, Holds: true, Detail: "a child can't gain rights from set-user-id programs"},
+		{Name: WallSystemCalls, Detail: "every system call is open to a child", Hint: account},
 	}
+}
+
+// limitWalls are those that bound what a child uses.
+func (s *Starter) limitWalls() []Wall {
+	const outside = "bound the host as a whole, with a container or a systemd slice"
+	end := Wall{Name: WallEnd, Holds: true, Detail: "everything that a child started ends with it"}
+	hostEnd := Wall{Name: WallHostEnd, Holds: true, Detail: "everything that a child started ends when the host does, even when that is killed"}
+	if !s.Isolated() || !s.walls.stand(WallProcesses) {
+		end = Wall{Name: WallEnd, Detail: "a child's session is killed and reaped with it, but a process that opened a session of its own lives on", Hint: outside}
+		hostEnd = Wall{Name: WallHostEnd, Detail: "a child is killed when the host dies, but the processes it started itself are not", Hint: outside}
+	}
+	list := []Wall{end, hostEnd}
+	list = append(list, s.resourceWalls()...)
+	return append(list,
+		Wall{Name: WallProcessorTime, Holds: true, Detail: "bounded for each process"},
+		Wall{Name: WallOpenFiles, Holds: true, Detail: "bounded for each process"},
+		Wall{Name: WallFileSize, Holds: true, Detail: "bounded for each file"},
+		Wall{Name: WallCoreDumps, Holds: true, Detail: "none are written"},
+	)
 }
