@@ -16,54 +16,44 @@ import (
 	"github.com/sallyport-dev/sallyport/host/policy"
 )
 
-// Terms are how a grant differs from what a plugin asks for, or from what its
-// entry has. The zero value is a grant of all that a new plugin asks for, and
-// for one that has an entry no more than that has.
-type Terms struct {
-	// Without names capabilities and zones that aren't granted: "kernel",
-	// "files", "files.store".
-	Without []string
-	// Widen grants what the plugin asks for beyond the grant of its entry.
-	Widen bool
-}
-
 // An Approval is a policy entry that an operator is about to make.
 type Approval struct {
 	Entry   policy.Entry
 	Changes []string // against the entry there is, in words; nil where there is none
-	// Withheld says in words what the plugin asks for and isn't granted: what
-	// Widen would grant, and what Without took away.
+	// Withheld says in words what the plugin asks for and isn't granted, and
+	// which of the Terms took it away or would grant it.
 	Withheld []string
+	// HostsUnnamed says that the plugin asks for any host and wasn't granted
+	// that, since none was named.
+	HostsUnnamed bool
 
 	file string
 }
 
 // Prepare makes the Approval of a plugin. What an operator took out of an
 // earlier entry stays out, unless terms widen it; its limits and settings are
-// kept. Nothing is written.
+// kept, and so are secrets that the operator wrote for it. Nothing is written.
 func Prepare(policyFile string, a *plugin.Artifact, terms Terms) (*Approval, error) {
 	pol, err := readPolicy(policyFile)
 	if err != nil {
 		return nil, err
 	}
 	asked := a.Manifest.Capabilities
-	most := policy.Effective(asked, asked, nil) // a copy
-	for _, name := range terms.Without {
-		if err := takeAway(&most, asked, name); err != nil {
-			return nil, err
-		}
-	}
-	ap := &Approval{file: policyFile, Entry: policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: most}}
-	if old, ok := pol.Lookup(a.Manifest.Name); ok {
+	ap := &Approval{file: policyFile, Entry: policy.Entry{Name: a.Manifest.Name, Digest: a.Digest}}
+	var had *abi.Capabilities
+	old, known := pol.Lookup(a.Manifest.Name)
+	if known {
 		ap.Entry.Limits, ap.Entry.Config = old.Limits, old.Config
-		if !terms.Widen {
-			ap.Entry.Grant = policy.Effective(most, old.Grant, nil)
-		}
+		had = &old.Grant
+	}
+	if ap.Entry.Grant, ap.Withheld, err = terms.grant(asked, had); err != nil {
+		return nil, err
+	}
+	if known {
 		ap.Changes = grantChanges(old.Grant, ap.Entry.Grant)
 	}
-	ap.Withheld = slices.Concat(
-		beyond(most, ap.Entry.Grant, "not granted (use --widen)"),
-		beyond(asked, most, "not granted (--without)"))
+	ap.HostsUnnamed = len(terms.Hosts) == 0 && !slices.Contains(terms.Without, "http") &&
+		anyHost(asked.HTTP) && !anyHost(ap.Entry.Grant.HTTP)
 	return ap, nil
 }
 
@@ -77,39 +67,6 @@ func grantChanges(old, new abi.Capabilities) []string {
 		changes[i] = strings.Replace(c, "asked", "granted", 1) // it is how each line begins
 	}
 	return changes
-}
-
-// beyond says in words, each with a note, what asked has and granted hasn't.
-func beyond(asked, granted abi.Capabilities, note string) []string {
-	var out []string
-	has := plugin.Words(granted)
-	for _, words := range plugin.Words(asked) {
-		if !slices.Contains(has, words) {
-			out = append(out, words+": "+note)
-		}
-	}
-	return out
-}
-
-// takeAway removes from a grant a capability or a zone that is asked for. It may
-// have been removed before.
-func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) error {
-	capability, zone, isZone := strings.Cut(name, ".")
-	switch {
-	case name == "kernel" && asked.Kernel != nil:
-		grant.Kernel = nil
-		return nil
-	case name == "files" && asked.Files != nil:
-		grant.Files = nil
-		return nil
-	case capability == "files" && isZone && asked.Files != nil && asked.Files.Zone(zone) != nil:
-		if grant.Files != nil {
-			*grant.Files.Zone(zone) = abi.AccessNone
-		}
-		return nil
-	}
-	return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among what the plugin asks for", name).
-		WithHint("use kernel, files, or a zone such as files.store; sallyport plugin inspect shows what it asks for")
 }
 
 // Write puts the entry into the policy file, in one step; where that is a link,
@@ -196,7 +153,11 @@ func verdict(pol *policy.Policy, a *plugin.Artifact) (state, words string) {
 	} else if _, known := pol.Lookup(a.Manifest.Name); known {
 		return ListedChanged, abi.AsError(err).Message
 	}
-	return ListedRefused, "not on the whitelist; allow it with: sallyport plugin allow " + a.Path
+	words = "not on the whitelist; allow it with: sallyport plugin allow " + a.Path
+	if anyHost(a.Manifest.Capabilities.HTTP) {
+		words += " --host PATTERN, for each host that it may reach"
+	}
+	return ListedRefused, words
 }
 
 // A Listed is a plugin file, or a policy entry without one.

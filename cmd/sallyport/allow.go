@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -26,14 +27,20 @@ already is renewed: its limits and settings are kept, and it is granted no more
 than it was, however much it asks for, unless you say --widen. What it asks for
 and doesn't get is shown as withheld. A running host takes the policy at once.
 
+A plugin that asks to reach any host over HTTP gets no HTTP until you name the
+hosts with --host; --host '*' is any host. Secrets that it leaves to you are
+written into the policy by hand.
+
 On a terminal it asks before it writes, unless --yes says so already. In a script
 it doesn't ask: the command is the answer, and what it printed is what it granted.`,
 		Example: `  sallyport plugin allow build/plugins/python.wasm
   sallyport plugin allow build/plugins/files.wasm --without files.deploy
-  sallyport plugin allow build/plugins/files.wasm --widen`,
+  sallyport plugin allow build/plugins/files.wasm --widen
+  sallyport plugin allow build/plugins/http.wasm --host api.example.com --host '*.example.org'`,
 		Args: exactly("FILE.wasm"),
 	}
-	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, files, or a zone such as files.store; may be repeated")
+	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, kernel.network, http, files, or a zone such as files.store; may be repeated")
+	hosts := cmd.Flags().StringSlice("host", nil, "host that it may reach over HTTP: a name, *.example.com, an address, or '*' for any; may be repeated")
 	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before")
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
 	addSettings(cmd, "policy", "plugin_dir")
@@ -42,7 +49,7 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 		if err != nil {
 			return err
 		}
-		approval, err := host.Prepare(cfg.Policy, a, host.Terms{Without: *without, Widen: *widen})
+		approval, err := host.Prepare(cfg.Policy, a, host.Terms{Without: *without, Hosts: *hosts, Widen: *widen})
 		if err != nil {
 			return err
 		}
@@ -74,6 +81,7 @@ func request(a *plugin.Artifact, approval *host.Approval, old *plugin.Artifact) 
 	lines(&b, "grants", orNothing(plugin.Words(approval.Entry.Grant)))
 	lines(&b, "changes", approval.Changes)
 	lines(&b, "withheld", approval.Withheld)
+	lines(&b, "hosts", hostsNote(a, approval))
 	if old != nil {
 		lines(&b, "since "+printable(old.Manifest.Version), sinceNothing(plugin.Diff(old.Manifest, a.Manifest)))
 	}
@@ -81,6 +89,25 @@ func request(a *plugin.Artifact, approval *host.Approval, old *plugin.Artifact) 
 		lines(&b, "limits", []string{plugin.LimitWords(l) + " (yours, kept)"})
 	}
 	return b.String()
+}
+
+// hostsNote says how a plugin that asks for any host is granted some, and what
+// it means that it was granted any.
+func hostsNote(a *plugin.Artifact, approval *host.Approval) []string {
+	if approval.HostsUnnamed {
+		return []string{
+			"it asks for any host over HTTP, and gets those alone that you name:",
+			"sallyport plugin allow " + a.Path + " --widen --host api.example.com",
+		}
+	}
+	if h := approval.Entry.Grant.HTTP; h != nil {
+		for _, r := range h.Allow {
+			if slices.Contains(r.Hosts, abi.AnyHost) {
+				return []string{"any host: whatever the plugin gets to see, it can send to whomever it likes"}
+			}
+		}
+	}
+	return nil
 }
 
 // isTerminal says whether somebody may be sitting at r: it is a character

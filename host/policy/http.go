@@ -30,28 +30,37 @@ func bothHTTP(a, b *abi.HTTPScope) *abi.HTTPScope {
 	}
 }
 
-// bothRules intersects two lists pairwise. A rule that lies wholly in one of the
-// other list stays as it was written, so that a list with itself is itself; what
-// is then left of a pair is added where no rule has it yet.
+// bothRules intersects two lists pairwise, in the order of a. A rule that lies
+// wholly in one of the other list stays as it was written, so that a list with
+// itself is itself; what is left of other pairs is added where no rule has it.
 func bothRules(a, b []abi.HTTPRule) []abi.HTTPRule {
-	var out []abi.HTTPRule
 	in := func(list []abi.HTTPRule, r abi.HTTPRule) bool {
 		return slices.ContainsFunc(list, func(s abi.HTTPRule) bool { return within(r, s) })
+	}
+	var out, whole []abi.HTTPRule
+	for _, r := range a {
+		if in(b, r) {
+			whole = append(whole, r)
+		}
+	}
+	for _, s := range b {
+		if in(a, s) {
+			whole = append(whole, s)
+		}
 	}
 	for _, r := range a {
 		if in(b, r) {
 			out = append(out, cloneRule(r))
+			continue
 		}
-	}
-	for _, r := range b {
-		if in(a, r) && !in(out, r) {
-			out = append(out, cloneRule(r))
-		}
-	}
-	for _, r := range a {
 		for _, s := range b {
-			if both, ok := bothRule(r, s); ok && !in(out, both) {
-				out = append(out, both)
+			both, ok := s, within(s, r)
+			if !ok {
+				both, ok = bothRule(r, s)
+				ok = ok && !in(whole, both)
+			}
+			if ok && !in(out, both) {
+				out = append(out, cloneRule(both))
 			}
 		}
 	}
@@ -80,7 +89,7 @@ func within(r, s abi.HTTPRule) bool {
 // bothRule returns what two rules both allow, and whether that is anything.
 func bothRule(r, s abi.HTTPRule) (abi.HTTPRule, bool) {
 	out := abi.HTTPRule{
-		Hosts:     common(r.Hosts, s.Hosts, abi.MatchHost),
+		Hosts:     BothHosts(r.Hosts, s.Hosts),
 		Addresses: common(r.Addresses, s.Addresses, matchPrefix),
 	}
 	r, s = r.WithDefaults(), s.WithDefaults()
@@ -175,6 +184,9 @@ func common[T comparable](a, b []T, match func(pattern, v T) bool) []T {
 	return out
 }
 
+// BothHosts returns what two lists of patterns of hosts both cover.
+func BothHosts(a, b []string) []string { return common(a, b, abi.MatchHost) }
+
 func cloneRule(r abi.HTTPRule) abi.HTTPRule {
 	r.Hosts, r.Schemes, r.Ports = slices.Clone(r.Hosts), slices.Clone(r.Schemes), slices.Clone(r.Ports)
 	r.Methods, r.Addresses = slices.Clone(r.Methods), slices.Clone(r.Addresses)
@@ -223,7 +235,7 @@ func bothSecret(s, t abi.HTTPSecret) (abi.HTTPSecret, bool) {
 	case t.Header != abi.AnySecret && (!strings.EqualFold(t.Header, s.Header) || t.Prefix != s.Prefix):
 		return out, false
 	}
-	out.Hosts = common(s.Hosts, t.Hosts, abi.MatchHost)
+	out.Hosts = BothHosts(s.Hosts, t.Hosts)
 	return out, out.Name != abi.AnySecret && out.Header != abi.AnySecret && len(out.Hosts) > 0
 }
 

@@ -35,9 +35,9 @@ type Entry struct {
 
 const comment = `Which plugins may run, and what each of them may do. A plugin that isn't here
 isn't loaded; a changed file has another digest and isn't either.
-"sallyport plugin allow FILE" adds and renews entries: it keeps the limits and
-settings you write here, grants a renewed plugin no more than its entry does
-unless you say --widen, and rewrites the comments.`
+"sallyport plugin allow FILE" adds and renews entries: it keeps the limits,
+settings and secrets you write here, grants a renewed plugin no more than its entry
+does unless you say --widen, and rewrites the comments.`
 
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 

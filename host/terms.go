@@ -1,0 +1,232 @@
+package host
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/plugin"
+	"github.com/sallyport-dev/sallyport/host/policy"
+)
+
+// Terms are how a grant differs from what a plugin asks for, or from what its
+// entry has. The zero value is a grant of all that a new plugin asks for, any
+// host and open secrets excepted, and for one that has an entry no more than
+// that has.
+type Terms struct {
+	// Without names capabilities and zones that aren't granted: "kernel",
+	// "kernel.network", "files", "files.store", "http".
+	Without []string
+	// Hosts are patterns as in abi.HTTPRule, to which requests over HTTP are
+	// narrowed; abi.AnyHost leaves them as they are asked for. Without any, a
+	// plugin that asks for any host gets no HTTP beyond what its entry has.
+	Hosts []string
+	// Widen grants what the plugin asks for beyond the grant of its entry.
+	Widen bool
+}
+
+// notes of what is withheld.
+const (
+	byWithout = "not granted (--without)"
+	byHosts   = "not granted (--host)"
+	byWiden   = "not granted (use --widen)"
+	noHosts   = "not granted (any host is granted by name alone: --widen --host PATTERN)"
+	noHTTP    = "not granted (it asks for no http to reach)"
+	notOpen   = "not granted"
+)
+
+// grant returns what a plugin gets that asks for so much and whose entry, if it
+// has one, grants old; and in words what it doesn't get, and why.
+func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi.Capabilities, withheld []string, err error) {
+	most := clone(asked)
+	// Each step takes away, and what it took is told before what went earlier.
+	step := func(note string, take func() error) error {
+		before := clone(most)
+		if err := take(); err != nil {
+			return err
+		}
+		if most.Kernel != nil && most.HTTP == nil {
+			most.Kernel.Network = false
+		}
+		withheld = append(beyond(before, most, note), withheld...)
+		return nil
+	}
+	if err := step(noHTTP, func() error { return nil }); err != nil {
+		return granted, nil, err
+	}
+	err = step(byWithout, func() error {
+		for _, name := range t.Without {
+			if err := takeAway(&most, asked, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return granted, nil, err
+	}
+	if len(t.Hosts) > 0 {
+		err = step(byHosts, func() error { return narrow(most.HTTP, t.Hosts) })
+	} else if anyHost(most.HTTP) {
+		err = step(noHosts, func() error {
+			http := most.HTTP
+			most.HTTP = nil
+			if old != nil {
+				most.HTTP = policy.Effective(*old, abi.Capabilities{HTTP: http}, nil).HTTP
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return granted, nil, err
+	}
+
+	granted = policy.Effective(most, most, nil)
+	if old != nil {
+		kept := policy.Effective(*old, most, nil)
+		if !t.Widen {
+			granted = kept
+		} else if kept.HTTP != nil {
+			granted.HTTP.Secrets = addSecrets(granted.HTTP.Secrets, kept.HTTP.Secrets)
+		}
+	}
+	if len(t.Hosts) > 0 && granted.HTTP == nil {
+		return granted, nil, abi.Errorf(abi.CodeInvalidArgument, "the entry that there is grants the plugin none of the hosts %s", strings.Join(t.Hosts, ", ")).
+			WithHint("say --widen as well, to grant what the plugin asks for beyond its entry")
+	}
+	return granted, slices.Concat(beyond(most, granted, byWiden), withheld, openSecrets(asked.HTTP, granted.HTTP)), nil
+}
+
+// clone copies what steps change of capabilities.
+func clone(c abi.Capabilities) abi.Capabilities {
+	if c.Kernel != nil {
+		c.Kernel = new(*c.Kernel)
+	}
+	if c.Files != nil {
+		c.Files = new(*c.Files)
+	}
+	if c.HTTP != nil {
+		c.HTTP = new(*c.HTTP)
+	}
+	return c
+}
+
+// takeAway removes from a grant a capability or a part of one that is asked
+// for. It may have been removed before.
+func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) error {
+	capability, zone, isZone := strings.Cut(name, ".")
+	switch {
+	case name == "kernel" && asked.Kernel != nil:
+		grant.Kernel = nil
+		return nil
+	case name == "kernel.network" && asked.Kernel != nil && asked.Kernel.Network:
+		if grant.Kernel != nil {
+			grant.Kernel.Network = false
+		}
+		return nil
+	case name == "http" && asked.HTTP != nil:
+		grant.HTTP = nil
+		return nil
+	case name == "files" && asked.Files != nil:
+		grant.Files = nil
+		return nil
+	case capability == "files" && isZone && asked.Files != nil && asked.Files.Zone(zone) != nil:
+		if grant.Files != nil {
+			*grant.Files.Zone(zone) = abi.AccessNone
+		}
+		return nil
+	}
+	return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among what the plugin asks for", name).
+		WithHint("use kernel, kernel.network, http, files, or a zone such as files.store; sallyport plugin inspect shows what it asks for")
+}
+
+// narrow leaves of a scope what is for some hosts.
+func narrow(h *abi.HTTPScope, hosts []string) error {
+	var asked []string
+	if h != nil {
+		for _, r := range h.Allow {
+			asked = append(asked, r.Hosts...)
+		}
+	}
+	for _, host := range hosts {
+		if err := abi.CheckHost(host); err != nil {
+			return abi.AsError(err).WithHint("use a name, *.example.com for all names below one, an address, or '*' for any")
+		}
+		if len(policy.BothHosts(asked, []string{host})) == 0 {
+			return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among the hosts that the plugin asks for", host).
+				WithHint("sallyport plugin inspect shows what it asks for")
+		}
+	}
+	allow, secrets := h.Allow, h.Secrets
+	h.Allow, h.Secrets = nil, nil
+	for _, r := range allow {
+		if r.Hosts = policy.BothHosts(r.Hosts, hosts); len(r.Hosts) > 0 {
+			h.Allow = append(h.Allow, r)
+		}
+	}
+	for _, s := range secrets {
+		if s.Hosts = policy.BothHosts(s.Hosts, hosts); len(s.Hosts) > 0 {
+			h.Secrets = append(h.Secrets, s)
+		}
+	}
+	return nil
+}
+
+func anyHost(h *abi.HTTPScope) bool {
+	return h != nil && slices.ContainsFunc(h.Allow, func(r abi.HTTPRule) bool { return slices.Contains(r.Hosts, abi.AnyHost) })
+}
+
+// isOpen says whether a manifest leaves to its operator which secret it is.
+func isOpen(s abi.HTTPSecret) bool { return s.Name == abi.AnySecret || s.Header == abi.AnySecret }
+
+// addSecrets adds the secrets of more that aren't in list, such as those that an
+// operator wrote for a plugin that leaves them open.
+func addSecrets(list, more []abi.HTTPSecret) []abi.HTTPSecret {
+	for _, s := range more {
+		same := func(o abi.HTTPSecret) bool { return o.Name == s.Name && o.Header == s.Header && o.Prefix == s.Prefix }
+		if !slices.ContainsFunc(list, same) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// openSecrets says in words which secrets a plugin leaves to its operator who
+// hasn't written them yet.
+func openSecrets(asked, granted *abi.HTTPScope) []string {
+	if asked == nil || granted == nil {
+		return nil
+	}
+	var out []string
+	for _, s := range asked.Secrets {
+		one := *granted
+		one.Secrets = []abi.HTTPSecret{s}
+		written := policy.Effective(abi.Capabilities{HTTP: &one}, abi.Capabilities{HTTP: granted}, nil)
+		if isOpen(s) && len(written.HTTP.Secrets) == 0 {
+			words := plugin.Words(abi.Capabilities{HTTP: &abi.HTTPScope{Secrets: []abi.HTTPSecret{s}}})
+			out = append(out, words[len(words)-1]+": "+notOpen)
+		}
+	}
+	return out
+}
+
+// beyond says in words, each with a note, what asked has and granted hasn't.
+// Bounds of what isn't granted at all say nothing, and open secrets are told
+// apart.
+func beyond(asked, granted abi.Capabilities, note string) []string {
+	has := plugin.Words(granted)
+	if h := asked.HTTP; h != nil {
+		if granted.HTTP == nil {
+			has = append(has, plugin.Words(abi.Capabilities{HTTP: &abi.HTTPScope{MaxTime: h.MaxTime, MaxBytes: h.MaxBytes}})...)
+		}
+		asked = clone(asked)
+		asked.HTTP.Secrets = slices.DeleteFunc(slices.Clone(h.Secrets), isOpen)
+	}
+	var out []string
+	for _, words := range plugin.Words(asked) {
+		if !slices.Contains(has, words) {
+			out = append(out, words+": "+note)
+		}
+	}
+	return out
+}
