@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -40,6 +41,9 @@ type Config struct {
 	// Kernel is the kernels of the calling session and plugin. Nil answers
 	// unavailable.
 	Kernel Kernel
+	// HTTP is the way out of the calling session and plugin. Nil answers
+	// unavailable.
+	HTTP HTTP
 	// Audit records. An intent that it refuses is not carried out. It is
 	// called from several goroutines. Nil refuses every intent.
 	Audit func(Record) error
@@ -59,14 +63,17 @@ type Call struct {
 	config  Config
 	log     hclog.Logger
 	plugin  hclog.Logger
-	running sync.WaitGroup // of tasks
+	running sync.WaitGroup // of tasks, and of what fills bodies
 
 	mu         sync.Mutex
 	closed     bool
 	tasks      map[uint32]*task
-	started    uint32        // tasks ever
-	ended      int           // tasks ever
-	changed    chan struct{} // closed and replaced when a task ends
+	started    uint32           // tasks ever
+	ended      int              // tasks ever
+	changed    chan struct{}    // closed and replaced when a task ends
+	bodies     map[uint32]*body // open for http.read
+	fetching   int              // fetches that may leave a body
+	numbered   uint32           // bodies ever
 	operations int
 	lines      int
 	reports    int
@@ -88,6 +95,7 @@ func New(c Config) *Call {
 		log:     c.Logger,
 		plugin:  c.Logger.Named("log"),
 		tasks:   map[uint32]*task{},
+		bodies:  map[uint32]*body{},
 		changed: make(chan struct{}),
 	}
 }
@@ -129,20 +137,30 @@ func (c *Call) Dispatch(ctx context.Context, op string, frame []byte) (response 
 		return c.kernelReset(ctx, op, frame)
 	case abi.OpKernelStatus:
 		return c.kernelStatus(ctx, op, frame)
+	case abi.OpHTTPFetch:
+		return c.httpFetch(ctx, op, frame)
+	case abi.OpHTTPRead:
+		return c.httpRead(ctx, op, frame)
+	case abi.OpHTTPClose:
+		return c.httpClose(ctx, op, frame)
 	}
 	return nil, abi.Errorf(abi.CodeUnimplemented, "%s: this host has no such operation", op)
 }
 
-// Close ends the call: what is outstanding is cancelled, and Close waits until
-// it has ended, for Config.Grace at most. Afterwards Dispatch answers canceled
-// and nothing is emitted.
+// Close ends the call: what is outstanding is cancelled, what is open closed,
+// and Close waits until all of it has ended, for Config.Grace at most.
+// Afterwards Dispatch answers canceled and nothing is emitted.
 func (c *Call) Close() {
 	c.mu.Lock()
 	c.closed = true
 	for _, t := range c.tasks {
 		t.cancel()
 	}
+	open := maps.Clone(c.bodies)
 	c.mu.Unlock()
+	for n, b := range open {
+		c.drop(n, b, bodyOfCall, nil)
+	}
 
 	ended := make(chan struct{})
 	go func() {

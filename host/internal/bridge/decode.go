@@ -4,8 +4,19 @@ import (
 	"github.com/sallyport-dev/sallyport/abi"
 )
 
-// decode reads the request of op into v. No request of this version has a body.
+// decode reads the request of op into v, of an operation whose requests have
+// no body.
 func decode(op string, frame []byte, v any) error {
+	body, err := decodeWithBody(op, frame, v)
+	if err == nil && len(body) > 0 {
+		return invalid(op, "", "the request has a body of %d bytes: it takes none", len(body))
+	}
+	return err
+}
+
+// decodeWithBody reads the request of op into v and returns its body, a view of
+// the frame.
+func decodeWithBody(op string, frame []byte, v any) ([]byte, error) {
 	f, err := abi.DecodeFrame(frame)
 	if err == nil {
 		err = f.Decode(v)
@@ -13,12 +24,9 @@ func decode(op string, frame []byte, v any) error {
 	if err != nil {
 		e := *abi.AsError(err)
 		e.Message = op + ": " + e.Message
-		return &e
+		return nil, &e
 	}
-	if len(f.Body) > 0 {
-		return invalid(op, "", "the request has a body of %d bytes: it takes none", len(f.Body))
-	}
-	return nil
+	return f.Body, nil
 }
 
 // invalid is invalid_argument at a field, a JSON pointer.

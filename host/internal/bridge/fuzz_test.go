@@ -1,11 +1,15 @@
 package bridge_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -45,6 +49,20 @@ func seeds(tb testing.TB) [][]byte {
 			}
 		}
 	}
+	for _, header := range []any{
+		abi.HTTPFetchRequest{URL: "https://api.example.com:8443/v1?q=1", Header: []abi.HTTPHeader{{Name: "Accept", Value: "*/*"}}, Redirect: abi.RedirectManual, TimeoutMS: 5, MaxBytes: 6},
+		abi.HTTPFetchRequest{Method: "POST", URL: "http://[2001:db8::1]/"},
+		abi.HTTPReadRequest{Body: 1, MaxBytes: 10},
+		abi.HTTPCloseRequest{Body: 1},
+	} {
+		for _, body := range []string{"", "body"} {
+			b, err := abi.EncodeFrame(header, []byte(body))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			list = append(list, b)
+		}
+	}
 	return list
 }
 
@@ -55,7 +73,7 @@ func TestFuzzTargetHasSeeds(t *testing.T) {
 }
 
 // FuzzDispatch holds that whatever a guest sends gets a frame or a code, and
-// that nothing reaches the kernel beyond its bounds.
+// that nothing reaches a capability beyond its bounds.
 func FuzzDispatch(f *testing.F) {
 	for _, b := range seeds(f) {
 		for op := range abi.Ops() {
@@ -65,7 +83,16 @@ func FuzzDispatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, op uint8, frame []byte) {
 		k := &fakeKernel{}
 		r := &recorder{}
-		c := bridge.New(bridge.Config{Capabilities: python(0), Kernel: k, Audit: r.audit, Emit: r.emit})
+		granted := anywhere()
+		granted.Kernel = python(0).Kernel
+		h := &fakeHTTP{fetch: func(_ context.Context, r abi.HTTPFetchRequest, body []byte) (abi.HTTPFetchResponse, io.ReadCloser, error) {
+			if r.URL == "" || len(r.URL) > abi.MaxURLBytes || len(r.Header) > abi.MaxHTTPHeaders || r.Method == "" ||
+				r.MaxBytes < 0 || r.MaxBytes > granted.HTTP.MaxBytes || r.TimeoutMS < 0 || r.TimeoutMS > time.Duration(granted.HTTP.MaxTime).Milliseconds() {
+				t.Errorf("the capability got %+v", r)
+			}
+			return abi.HTTPFetchResponse{Status: 200, URL: r.URL}, io.NopCloser(bytes.NewReader(body)), nil
+		}}
+		c := bridge.New(bridge.Config{Capabilities: granted, Kernel: k, HTTP: h, Audit: r.audit, Emit: r.emit})
 		b, err := c.Dispatch(t.Context(), abi.Ops()[int(op)%len(abi.Ops())], frame)
 		c.Close()
 		if err != nil {

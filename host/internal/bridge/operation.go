@@ -15,6 +15,9 @@ type operation struct {
 	detail  map[string]string // for the audit
 	offered bool              // this host has the capability
 	async   bool
+	// quiet is part of an operation that was audited: it is neither audited
+	// nor counted itself, unless it is refused.
+	quiet bool
 	// run calls the capability. It returns the response's frame and what the
 	// audit is to know of the outcome.
 	run func(context.Context) ([]byte, map[string]string, error)
@@ -23,8 +26,10 @@ type operation struct {
 // do takes an operation through policy, audit and capability.
 func (c *Call) do(ctx context.Context, o operation) ([]byte, error) {
 	op := o.ask.Op
-	if err := c.countOperation(op); err != nil {
-		return nil, err
+	if !o.quiet {
+		if err := c.countOperation(op); err != nil {
+			return nil, err
+		}
 	}
 	if err := policy.Check(c.config.Capabilities, o.ask); err != nil {
 		return nil, c.refuse(o, err)
@@ -48,6 +53,9 @@ func (c *Call) carryOut(ctx context.Context, o operation) ([]byte, error) {
 	if err != nil {
 		frame, err = nil, c.public(o.ask.Op, err)
 	}
+	if o.quiet {
+		return frame, err
+	}
 	outcome := maps.Clone(o.detail)
 	maps.Copy(outcome, detail)
 	c.record(Record{Op: o.ask.Op, Detail: outcome, Err: err, Phase: PhaseOutcome})
@@ -66,6 +74,9 @@ func (c *Call) guard(ctx context.Context, o operation) (frame []byte, detail map
 
 // intend audits what is about to be done. It fails when that can't be.
 func (c *Call) intend(o operation) error {
+	if o.quiet {
+		return nil
+	}
 	if c.config.Audit == nil {
 		return errNoAudit(o.ask.Op)
 	}
@@ -110,4 +121,4 @@ func (c *Call) countOperation(op string) error {
 	return nil
 }
 
-func number[N int | int64 | uint32](n N) string { return strconv.FormatInt(int64(n), 10) }
+func number[N int | int64 | uint16 | uint32](n N) string { return strconv.FormatInt(int64(n), 10) }
