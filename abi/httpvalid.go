@@ -100,7 +100,7 @@ func (r HTTPRule) validate(at string) error {
 func (s HTTPSecret) validate(at string) error {
 	header := strings.ToLower(s.Header)
 	switch {
-	case s.Name != AnySecret && !madeOf(s.Name, lower+digits+"_-", 64):
+	case s.Name != AnySecret && !ValidSecretName(s.Name):
 		return Errorf(CodeInvalidArgument, "%s.name is %.100q: use 1 to 64 lower-case letters, digits, _ and -", at, s.Name)
 	case s.Header != AnySecret && !madeOf(s.Header, upper+lower+digits+symbols, 64):
 		return Errorf(CodeInvalidArgument, "%s.header is %.100q: use a header's name, such as Authorization", at, s.Header)
@@ -113,6 +113,9 @@ func (s HTTPSecret) validate(at string) error {
 	}
 	return checkHosts(at+".hosts", s.Hosts)
 }
+
+// ValidSecretName says whether a secret can have this name.
+func ValidSecretName(name string) bool { return madeOf(name, lower+digits+"_-", 64) }
 
 func checkHosts(at string, hosts []string) error {
 	if len(hosts) == 0 {
