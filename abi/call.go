@@ -183,7 +183,7 @@ func (r CallResponse) check() error {
 }
 
 // Async is in the header of every host function's request but those of
-// sallyport:call. With async the function answers at once with a Task, and the
+// sallyport:call and that of http.close. With async the function answers at once with a Task, and the
 // operation goes on until wait fetches its response.
 type Async struct {
 	Async bool `json:"async,omitempty"`

@@ -2,9 +2,11 @@ package abi_test
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -147,11 +149,44 @@ func TestSpecificationHasTheBounds(t *testing.T) {
 		"Fields of a log line":                         abi.MaxLogFields,
 		"A field's value in a log line":                abi.MaxLogFieldBytes,
 		"A tool's full name":                           abi.MaxToolName,
+		"`http.fetch`: `url`":                          abi.MaxURLBytes,
+		"Headers of a request or a response":           abi.MaxHTTPHeaders,
+		"Their names and values":                       abi.MaxHTTPHeaderBytes,
+		"Redirects that are followed":                  abi.MaxRedirects,
+		"The first part of a body":                     abi.MaxHTTPFirst,
+		"`http.read`: `max_bytes`":                     abi.MaxHTTPRead,
+		"Bodies open in a call":                        abi.MaxHTTPBodies,
+		"A list in `capabilities.http`":                abi.MaxHTTPRules,
+		"A host in it":                                 abi.MaxHostBytes,
 	} {
 		if want := fmt.Sprintf("\n| %s | %d", row, bound); !strings.Contains(text, want) {
 			t.Errorf("the specification lacks %q", want)
 		}
 	}
+}
+
+// TestSpecificationHasTheScopes fails when something can be asked for that the
+// specification doesn't name, in a row of a table.
+func TestSpecificationHasTheScopes(t *testing.T) {
+	text := specification(t)
+	var look func(reflect.Type)
+	look = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+			return
+		}
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if !regexp.MustCompile("(?m)^\\|.*`(capabilities\\.|/)?" + name + "`").MatchString(text) {
+				t.Errorf("%s.%s has no row with %q", typ, typ.Field(i).Name, name)
+			}
+			look(typ.Field(i).Type)
+		}
+	}
+	look(reflect.TypeFor[abi.Capabilities]())
+	look(reflect.TypeFor[abi.Limits]())
 }
 
 func TestManifestOfTheSpecificationIsValid(t *testing.T) {
@@ -164,7 +199,7 @@ func TestManifestOfTheSpecificationIsValid(t *testing.T) {
 	if err := m.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if m.Capabilities.Kernel == nil || m.Capabilities.Files == nil || m.Limits.Deadline == 0 {
+	if m.Capabilities.Kernel == nil || m.Capabilities.Files == nil || m.Capabilities.HTTP == nil || m.Limits.Deadline == 0 {
 		t.Error("the example leaves something out")
 	}
 }

@@ -172,6 +172,11 @@ var messages = map[string]func([]byte) (frame []byte, decoded string, err error)
 	"kernel.execute response": kernelExecute,
 	"kernel request":          plain[abi.KernelRequest],
 	"kernel.status response":  plain[abi.KernelStatusResponse],
+	"http.fetch request":      plain[abi.HTTPFetchRequest],
+	"http.fetch response":     plain[abi.HTTPFetchResponse],
+	"http.read request":       plain[abi.HTTPReadRequest],
+	"http.read response":      plain[abi.HTTPReadResponse],
+	"http.close request":      plain[abi.HTTPCloseRequest],
 	"call.log request":        plain[abi.LogRequest],
 	"call.progress request":   plain[abi.ProgressRequest],
 	"call.config response":    plain[abi.ConfigResponse],
@@ -180,7 +185,7 @@ var messages = map[string]func([]byte) (frame []byte, decoded string, err error)
 	"call.cancel request":     plain[abi.CancelRequest],
 }
 
-// plain is for a message that is all in the header.
+// plain is for a message whose header says nothing of its body.
 func plain[T any](frame []byte) ([]byte, string, error) {
 	f, err := abi.DecodeFrame(frame)
 	if err != nil {
