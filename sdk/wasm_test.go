@@ -20,6 +20,7 @@ func TestAPluginImportsOnlyTheCapabilitiesItUses(t *testing.T) {
 		modules []string
 	}{
 		{"./testdata/kernelonly", []string{abi.ModuleCall, abi.ModuleKernel, abi.ModuleWASI}},
+		{"./testdata/httponly", []string{abi.ModuleCall, abi.ModuleHTTP, abi.ModuleWASI}},
 		{"./testdata/probe", []string{abi.ModuleCall, abi.ModuleWASI}},
 	}
 	for _, tt := range tests {
@@ -37,12 +38,12 @@ func TestAPluginImportsOnlyTheCapabilitiesItUses(t *testing.T) {
 }
 
 func TestPluginsVetForTheSandbox(t *testing.T) {
-	args := []string{"vet", ".", "./kernel", "../plugins/..."}
+	args := []string{"vet", ".", "./kernel", "./http", "../plugins/..."}
 	sources, err := filepath.Glob("../testdata/plugins/*/main.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("there are no plugins for tests: %v", err)
 	}
-	for _, main := range append(sources, "testdata/kernelonly/main.go", "testdata/probe/main.go") {
+	for _, main := range append(sources, "testdata/kernelonly/main.go", "testdata/httponly/main.go", "testdata/probe/main.go") {
 		args = append(args, "./"+filepath.ToSlash(filepath.Dir(main)))
 	}
 	vet := exec.CommandContext(t.Context(), "go", args...)

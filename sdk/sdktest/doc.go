@@ -3,8 +3,9 @@
 // sandbox: arguments are checked and decoded, the result is written as a frame
 // and read back.
 //
-// It fakes capabilities with functions of the test's, and records what a tool
-// logs, reports and streams. It decides nothing about grants, and file calls
-// are the operating system's on a temporary directory, where zones have no
-// rules: Refuse makes a path fail as a host would.
+// It fakes capabilities with functions and handlers of the test's, and records
+// what a tool logs, reports and streams. It decides nothing about grants, and
+// file calls are the operating system's on a temporary directory, where zones
+// have no rules: Refuse makes a path fail as a host would, and RefuseHost a
+// request.
 package sdktest

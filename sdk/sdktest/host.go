@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,6 +28,10 @@ type Host struct {
 	// KernelStatus is what a kernel's status is; zero is one that hasn't
 	// started. Kernel has to be set.
 	KernelStatus abi.KernelStatusResponse
+	// HTTP answers requests over HTTP, for any host, and each redirect; nil
+	// refuses them with permission_denied. Where it panics with
+	// http.ErrAbortHandler the response breaks off after what it wrote.
+	HTTP http.Handler
 	// Config holds the operator's settings.
 	Config map[string]string
 	// Session is the session's id; "" is "session".
@@ -46,6 +51,10 @@ type Host struct {
 	interrupts int
 	resets     int
 	tasks      []task
+
+	unreachable map[string]*abi.Error
+	bodies      map[uint32]*body // of responses, not yet read or closed
+	numbered    uint32
 }
 
 // New returns a host for the tools that the test's binary registered, with

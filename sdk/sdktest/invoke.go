@@ -96,10 +96,12 @@ func record[T any](h *Host, to *[]T, f abi.Frame) error {
 }
 
 // operate carries out an operation of a capability.
-func (h *Host) operate(_ context.Context, op string, f abi.Frame) ([]byte, error) {
+func (h *Host) operate(ctx context.Context, op string, f abi.Frame) ([]byte, error) {
 	switch op {
 	case abi.OpKernelExecute:
 		return h.execute(f)
+	case abi.OpHTTPFetch, abi.OpHTTPRead, abi.OpHTTPClose:
+		return h.operateHTTP(ctx, op, f)
 	case abi.OpKernelInterrupt, abi.OpKernelReset, abi.OpKernelStatus:
 	default:
 		return nil, abi.Errorf(abi.CodeUnimplemented, "sdktest has no %s", op)
