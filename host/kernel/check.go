@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os/exec"
@@ -27,28 +26,22 @@ func Check(ctx context.Context, python string) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, checkBound)
 	defer cancel()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(bounded, path, "-c", "import ipykernel.kernelapp, ipykernel; print(ipykernel.__version__)")
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = time.Second
-	err = cmd.Run()
+	stdout, stderr, err := askPython(bounded, path, "-c", "import ipykernel.kernelapp, ipykernel; print(ipykernel.__version__)")
 	switch {
 	case ctx.Err() != nil:
 		return contextError(ctx.Err(), "while Python was being checked")
 	case bounded.Err() != nil:
 		return abi.Errorf(abi.CodeUnavailable, "%s did not import ipykernel within %v", path, checkBound)
-	case strings.Contains(stderr.String(), "No module named"):
-		return abi.Errorf(abi.CodeUnavailable, "%s has no ipykernel: %s", path, lastLine(stderr.String())).WithHint(setupHint)
+	case strings.Contains(stderr, "No module named"):
+		return abi.Errorf(abi.CodeUnavailable, "%s has no ipykernel: %s", path, lastLine(stderr)).WithHint(setupHint)
 	case err != nil:
-		complaint := lastLine(stderr.String())
+		complaint := lastLine(stderr)
 		if _, exited := errors.AsType[*exec.ExitError](err); !exited {
 			complaint = "it can't be run"
 		}
 		return abi.Errorf(abi.CodeUnavailable, "%s can't use ipykernel: %s", path, complaint).WithHint(setupHint).WithCause(err)
 	}
-	version := strings.TrimSpace(stdout.String())
+	version := strings.TrimSpace(stdout)
 	if older(version, oldestVersion) {
 		return abi.Errorf(abi.CodeUnavailable, "%s has ipykernel %s, and %s is needed", path, version, oldestVersion).WithHint(setupHint)
 	}

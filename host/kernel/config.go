@@ -3,8 +3,8 @@ package kernel
 import (
 	"cmp"
 	"maps"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,6 +28,9 @@ const (
 	DefaultMaxQueue       = 32
 )
 
+// proxyAddress is where an isolated kernel finds the gate.
+const proxyAddress = "127.0.0.1:3128"
+
 // The most that fits an answer's frame, beside the rest of it.
 const (
 	mostOutput = 3 << 20
@@ -50,25 +53,37 @@ const connectionFile = "{connection_file}"
 type Config struct {
 	// Starter starts the kernel's processes. Required.
 	Starter *proc.Starter
-	// Dir is the kernel's private folder, absolute; it is made if it isn't
-	// there, and never removed. Processes work in Dir/work. Required.
+	// Dir holds the kernel's private folders, absolute; it is made if it isn't
+	// there, and never removed. Processes work in Dir/work, which an isolated
+	// one sees as /work (as /run/kernel/work where Python or another view is
+	// below /work), and isolated ones don't see Dir itself. Required.
 	Dir string
+	// User is the account that processes run under; zero is the host's. Only a
+	// host that runs as root can have another.
+	User proc.User
 	// Language is what the kernel runs; "" is DefaultLanguage.
 	Language string
 	// Python is the interpreter that has ipykernel: a path, or a name to look
-	// up in PATH; "" is python3. Its environment is left as it is.
+	// up in PATH; "" is python3. Its environment is left as it is, and an
+	// isolated kernel sees it, read-only, where it is.
 	Python string
 	// Argv is the kernel's command, with {connection_file} where its path
-	// goes; nil runs ipykernel with Python.
+	// goes; nil runs ipykernel with Python. Of what it needs beside the system,
+	// an isolated kernel sees the folder of its program; the rest is Views'.
 	Argv []string
 	// InterruptMode is how the kernel is interrupted; "" is InterruptSignal.
 	InterruptMode InterruptMode
 	// Lost is what the first response says in StateLost, where this kernel
 	// replaces another one of the caller's; "" is nothing.
 	Lost string
-	// Views are folders that the kernel sees; relative targets are inside its
-	// working directory.
+	// Views are folders that the kernel sees besides its own.
 	Views []proc.View
+	// Quotas bound what Views hold.
+	Quotas []proc.Quota
+	// Gate serves the forward proxy that is all of an isolated kernel's
+	// network; nil is no network. It is called with a listener for each process
+	// and returns when that is closed.
+	Gate func(net.Listener)
 	// Env is added to the few variables a kernel gets, and replaces them.
 	Env map[string]string
 	// Limits bound each process; see there for what zero means.
@@ -151,53 +166,18 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// command returns the program and its arguments.
-func (c *Config) command(connection string) (path string, args []string, err error) {
-	if c.Argv == nil {
-		path, err = lookPython(c.Python)
-		return path, []string{"-m", "ipykernel_launcher", "-f", connection}, err
-	}
-	for _, arg := range c.Argv[1:] {
-		args = append(args, strings.ReplaceAll(arg, connectionFile, connection))
-	}
-	path, err = look(c.Argv[0])
-	return path, args, err
-}
-
-// setupHint says how to get what kernels need.
-const setupHint = "run make setup, or pip install 'ipykernel>=7.2' and name that Python"
-
-// lookPython returns the absolute path of an interpreter, "" being python3. It
-// follows no link: an environment is known by the link's place.
-func lookPython(python string) (string, error) {
-	if python == "" {
-		python = "python3"
-	}
-	path, err := look(python)
-	if err != nil {
-		return "", abi.Errorf(abi.CodeUnavailable, "there is no Python %s: %w", python, err).WithHint(setupHint)
-	}
-	return path, nil
-}
-
-func look(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", abi.Errorf(abi.CodeUnavailable, "there is no program %s: %w", name, err)
-	}
-	return filepath.Abs(path)
-}
-
 // environ returns the whole environment of a process: what a kernel needs to
-// find its programs and its private folders, and nothing of the host's.
-func (c *Config) environ(program, runtime string) map[string]string {
+// find its programs and its private folders, and nothing of the host's. Folders
+// are named as the kernel sees them.
+func (c *Config) environ(program, runtime string, own map[string]proc.View) map[string]string {
+	at := func(folder string) string { return c.Starter.Seen(own[folder]) }
 	env := map[string]string{
 		"PATH":                filepath.Dir(program) + string(os.PathListSeparator) + "/usr/local/bin:/usr/bin:/bin",
-		"HOME":                filepath.Join(c.Dir, "home"),
-		"TMPDIR":              filepath.Join(c.Dir, "tmp"),
+		"HOME":                at("home"),
+		"TMPDIR":              at("tmp"),
 		"LANG":                "C.UTF-8",
-		"IPYTHONDIR":          filepath.Join(c.Dir, "ipython"),
-		"MPLCONFIGDIR":        filepath.Join(c.Dir, "matplotlib"),
+		"IPYTHONDIR":          at("ipython"),
+		"MPLCONFIGDIR":        at("matplotlib"),
 		"JUPYTER_RUNTIME_DIR": runtime,
 		// Else the debugger that ipykernel loads warns on stderr.
 		"PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -209,6 +189,13 @@ func (c *Config) environ(program, runtime string) map[string]string {
 		for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS"} {
 			env[name] = threads
 		}
+	}
+	if c.Gate != nil && c.Starter.Isolated() {
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
+			env[name] = "http://" + proxyAddress
+			env[strings.ToLower(name)] = env[name]
+		}
+		env["NO_PROXY"], env["no_proxy"] = "", ""
 	}
 	maps.Copy(env, c.Env)
 	return env

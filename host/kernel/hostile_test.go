@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
 	"github.com/sallyport-dev/sallyport/host/kernel"
 )
 
@@ -55,14 +56,16 @@ for name, kind in [("shell", b"ROUTER"), ("control", b"ROUTER"), ("hb", b"ROUTER
 `
 
 func TestKernelThatLiesHarmsNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "hostile.py")
-	if err := os.WriteFile(path, []byte(hostile), 0o600); err != nil {
+	lies := zone(t, "lies")
+	lies.ReadOnly = true
+	if err := os.WriteFile(filepath.Join(lies.Source, "hostile.py"), []byte(hostile), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	goroutines := runtime.NumGoroutine()
 	for _, way := range []string{"greeting", "property", "value", "silent", "huge", "impossible", "frames", "command", "garbage", "unsigned", "end"} {
 		k := newKernel(t, func(c *kernel.Config) {
-			c.Argv = []string{c.Python, path, "{connection_file}", way}
+			c.Argv = []string{"/usr/bin/python3", "/lies/hostile.py", "{connection_file}", way}
+			c.Views = []proc.View{lies}
 			c.Language = "lies"
 			c.StartTimeout = time.Second
 		})

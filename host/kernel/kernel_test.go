@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,11 +76,58 @@ func configuration(t testing.TB, dir string) kernel.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	starter, err := proc.New(proc.Config{Isolation: proc.IsolationOff})
+	starter, err := walled()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kernel.Config{Starter: starter, Dir: dir, CacheDir: cacheDir, Python: path}
+	return kernel.Config{Starter: starter, User: starter.User(1), Dir: dir, CacheDir: cacheDir, Python: path}
+}
+
+// walled starts processes behind every wall, as all tests do that don't say
+// otherwise.
+var walled = sync.OnceValues(func() (*proc.Starter, error) {
+	return proc.New(proc.Config{Isolation: proc.IsolationRequired})
+})
+
+// unwalled starts them with the rights of the host's account.
+var unwalled = sync.OnceValues(func() (*proc.Starter, error) {
+	return proc.New(proc.Config{Isolation: proc.IsolationOff})
+})
+
+// liftWalls makes a kernel one of the host's account.
+func liftWalls(t testing.TB, c *kernel.Config) {
+	t.Helper()
+	starter, err := unwalled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Starter, c.User = starter, proc.User{}
+}
+
+// zone makes a folder as a session's, seen as /name and through a link in the
+// working directory, and returns its view.
+func zone(t testing.TB, name string) proc.View {
+	t.Helper()
+	v := proc.View{Source: filepath.Join(t.TempDir(), name), Target: "/" + name, Link: name}
+	if err := os.Mkdir(v.Source, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	give(t, v.Source)
+	return v
+}
+
+// give makes a file the kernels'.
+func give(t testing.TB, path string) {
+	t.Helper()
+	starter, err := walled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := starter.User(1); u != (proc.User{}) {
+		if err := os.Lchown(path, int(u.UID), int(u.GID)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // newKernel returns a kernel of the test's own. Change may be nil.
@@ -228,4 +277,26 @@ func exists(t testing.TB, name string) bool {
 func lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+// runs says whether there is a process with the argument mark.
+func runs(t testing.TB, mark string) bool {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(lines, func(path string) bool {
+		line, err := os.ReadFile(path)
+		return err == nil && strings.Contains(string(line), mark)
+	})
+}
+
+func ownerOf(t testing.TB, path string) uint32 {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Uid
 }

@@ -32,24 +32,23 @@ func TestStateOutlastsAnExecution(t *testing.T) {
 }
 
 func TestOutputStreamsInOrder(t *testing.T) {
-	k, _ := shared(t)
+	k, work := shared(t)
 	var seen []string
 	// Each line waits for a word that the one before has been seen.
-	dir := t.TempDir()
-	code := fmt.Sprintf(`
+	code := `
 import os, sys, time
 for i, stream in enumerate([sys.stdout, sys.stderr, sys.stdout]):
     print("line", i, file=stream, flush=True)
     end = time.monotonic() + 20
-    while not os.path.exists(f"%s/{i}") and time.monotonic() < end:
+    while not os.path.exists(f"seen-{i}") and time.monotonic() < end:
         time.sleep(0.002)
-    print("seen", os.path.exists(f"%[1]s/{i}"), file=stream)
-`, dir)
+    print("seen", os.path.exists(f"seen-{i}"), file=stream)
+`
 	r, err := k.Execute(t.Context(), abi.KernelExecuteRequest{Code: code}, func(o abi.Output) {
 		seen = append(seen, o.Name+": "+o.Text)
 		var i int
 		if n, _ := fmt.Sscanf(o.Text[max(0, strings.Index(o.Text, "line")):], "line %d", &i); n == 1 {
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(work, fmt.Sprint("seen-", i)), nil, 0o600); err != nil {
 				t.Error(err)
 			}
 		}
@@ -99,8 +98,8 @@ func TestFigureIsABlob(t *testing.T) {
 
 func TestChineseTitleIsDrawnWithoutAWarning(t *testing.T) {
 	t.Parallel()
-	zone := t.TempDir()
-	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{{Source: zone, Link: "output"}} })
+	output := zone(t, "output")
+	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{output} })
 	draw := func(file, more string) []byte {
 		t.Helper()
 		r := run(t, k, `
@@ -113,7 +112,7 @@ plt.title("销售额 東京 서울")
 plt.savefig("output/`+file+`")
 plt.close()
 `)
-		data, err := os.ReadFile(filepath.Join(zone, file))
+		data, err := os.ReadFile(filepath.Join(output.Source, file))
 		if err != nil || r.Status != abi.StatusOK {
 			t.Fatalf("%v %+v", err, r)
 		}
@@ -284,23 +283,18 @@ func TestEnvironmentIsTheKernelsOwn(t *testing.T) {
 
 func TestWorkingDirectoryShowsTheViews(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	var views []proc.View
-	for _, zone := range []string{"upload", "output", "store"} {
-		dir := filepath.Join(root, zone)
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		views = append(views, proc.View{Source: dir, Link: zone, ReadOnly: zone != "output"})
-	}
-	if err := os.WriteFile(filepath.Join(root, "upload", "data.csv"), []byte("city,sales\n東京,3\n"), 0o600); err != nil {
+	upload, output, store := zone(t, "upload"), zone(t, "output"), zone(t, "store")
+	upload.ReadOnly, store.ReadOnly = true, true
+	data := filepath.Join(upload.Source, "data.csv")
+	if err := os.WriteFile(data, []byte("city,sales\n東京,3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := newKernel(t, func(c *kernel.Config) { c.Views = views })
+	give(t, data)
+	k := newKernel(t, func(c *kernel.Config) { c.Views = []proc.View{upload, output, store} })
 	expect(t, k, "import os; print(sorted(os.listdir()))", "['output', 'store', 'upload']\n")
 	expect(t, k, "import pandas; print(pandas.read_csv('upload/data.csv').sales.sum())", "3\n")
 	expect(t, k, "open('output/result.txt', 'w').write('done') and None", "")
-	if got, err := os.ReadFile(filepath.Join(root, "output", "result.txt")); err != nil || string(got) != "done" {
+	if got, err := os.ReadFile(filepath.Join(output.Source, "result.txt")); err != nil || string(got) != "done" {
 		t.Errorf("%q, %v", got, err)
 	}
 	// Names of modules that stand in the way of a start don't stop it.

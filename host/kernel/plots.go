@@ -7,11 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/host/internal/proc"
@@ -40,7 +41,7 @@ var cjkFonts = []string{
 
 // configurePlots gives a kernel its copy of what matplotlib needs: its list of
 // fonts and a matplotlibrc. A kernel can do without, so a failure is logged.
-func configurePlots(ctx context.Context, c *Config, root *os.Root, python string) error {
+func configurePlots(ctx context.Context, c *Config, root *os.Root, python program) error {
 	cache, err := plotCache(ctx, c, python)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -49,7 +50,7 @@ func configurePlots(ctx context.Context, c *Config, root *os.Root, python string
 		if errors.Is(err, errFailedBefore) {
 			return nil // and was logged then
 		}
-		c.Logger.Warn("matplotlib's fonts could not be listed", "python", python, "error", err)
+		c.Logger.Warn("matplotlib's fonts could not be listed", "python", python.path, "error", err)
 		return nil
 	}
 	entries, err := os.ReadDir(cache)
@@ -61,7 +62,7 @@ func configurePlots(ctx context.Context, c *Config, root *os.Root, python string
 		if err != nil {
 			return err
 		}
-		if err := root.WriteFile(filepath.Join("matplotlib", e.Name()), data, 0o600); err != nil {
+		if err := c.writeFile(root, filepath.Join("matplotlib", e.Name()), data); err != nil {
 			return err
 		}
 	}
@@ -73,8 +74,8 @@ func configurePlots(ctx context.Context, c *Config, root *os.Root, python string
 // hosts that make it at once one wins, and both have the same. A failure is
 // remembered beside it, for an hour: trying takes up to StartTimeout, and every
 // start of every kernel would wait for it.
-func plotCache(ctx context.Context, c *Config, python string) (string, error) {
-	dir := filepath.Join(c.CacheDir, "matplotlib-"+plotKey(python))
+func plotCache(ctx context.Context, c *Config, python program) (string, error) {
+	dir := filepath.Join(c.CacheDir, "matplotlib-"+plotKey(python.path))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -128,14 +129,26 @@ func plotKey(python string) string {
 
 // listFonts fills dir with matplotlib's list of fonts and a matplotlibrc; with
 // nothing, when there is no matplotlib.
-func listFonts(ctx context.Context, c *Config, python, dir string) error {
+func listFonts(ctx context.Context, c *Config, python program, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.StartTimeout)
 	defer cancel()
+	work := proc.View{Source: filepath.Join(dir, "work"), Target: "/work"}
+	if err := os.Mkdir(work.Source, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(work.Source)
+	root, err := os.OpenRoot(work.Source)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	at := c.Starter.Seen(work)
 	child, err := c.Starter.Start(ctx, proc.Spec{
-		Name: "list of fonts", Path: python, Args: []string{"-c", fontsScript},
-		Env:   map[string]string{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": dir, "MPLCONFIGDIR": dir},
-		Dir:   dir,
-		Views: []proc.View{{Source: dir}},
+		Name: "list of fonts", Path: python.path, Args: []string{"-c", fontsScript},
+		Env:   map[string]string{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": at, "MPLCONFIGDIR": at},
+		Dir:   work.Source,
+		Views: append(slices.Clone(python.views), work),
+		User:  c.User,
 	})
 	if err != nil {
 		return err
@@ -148,8 +161,7 @@ func listFonts(ctx context.Context, c *Config, python, dir string) error {
 	if exit := child.Exit(); exit.Code != 0 {
 		return fmt.Errorf("%s: %s", exit.Reason, lastLine(child.Output()))
 	}
-	const list = "families.json"
-	data, err := os.ReadFile(filepath.Join(dir, list))
+	data, err := takeFile(root, "families.json")
 	if err != nil {
 		return err
 	}
@@ -158,15 +170,17 @@ func listFonts(ctx context.Context, c *Config, python, dir string) error {
 		return err
 	}
 	// Only what is known by name goes on to the kernels.
-	entries, err := os.ReadDir(dir)
+	lists, err := fs.Glob(root.FS(), "fontlist-*.json")
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "fontlist-") || !e.Type().IsRegular() {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
+	for _, name := range lists {
+		data, err := takeFile(root, name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return err
 		}
 	}
 	for _, family := range cjkFonts {
@@ -176,4 +190,24 @@ func listFonts(ctx context.Context, c *Config, python, dir string) error {
 		}
 	}
 	return nil
+}
+
+// maxList bounds a list of fonts, in bytes.
+const maxList = 16 << 20
+
+// takeFile reads what a child has written.
+func takeFile(root *os.Root, name string) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxList {
+		return nil, fmt.Errorf("%s is not a file of at most %d bytes", name, maxList)
+	}
+	return io.ReadAll(io.LimitReader(f, maxList))
 }

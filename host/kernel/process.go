@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,7 +93,7 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 	failed := func(err error) (proc.Spec, error) {
 		return proc.Spec{}, abi.Errorf(abi.CodeUnavailable, "the kernel's folders can't be made: %w", err)
 	}
-	root, err := makeFolders(c.Dir)
+	root, err := c.makeFolders()
 	if err != nil {
 		return failed(err)
 	}
@@ -102,71 +102,36 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 	if p.sockets, err = newSocketDir(); err != nil {
 		return failed(err)
 	}
-	connection := filepath.Join(p.sockets.path, "connection.json")
-	program, args, err := c.command(connection)
+	sockets := p.sockets.view()
+	runtime := c.Starter.Seen(sockets)
+	run, err := c.program(ctx, filepath.Join(runtime, connectionName))
 	if err != nil {
 		return proc.Spec{}, err
 	}
-	if err := os.WriteFile(connection, p.connection(), 0o600); err != nil {
+	if err := p.sockets.writeConnection(c, p.connection(runtime)); err != nil {
 		return failed(err)
 	}
 	if c.Language == DefaultLanguage {
-		if err := configurePython(ctx, c, root, program); err != nil {
+		if err := configurePython(ctx, c, root, run); err != nil {
 			return failed(err)
 		}
 	}
-	return proc.Spec{
-		Name: c.Language + " kernel", Path: program, Args: args,
-		Env: c.environ(program, p.sockets.path), Dir: filepath.Join(c.Dir, "work"),
-		Views:  append(p.views(), c.Views...),
+	others := slices.Concat(run.views, c.Views)
+	own := c.folderViews(others)
+	spec := proc.Spec{
+		Name: c.Language + " kernel", Path: run.path, Args: run.args,
+		Env: c.environ(run.path, runtime, own), Dir: own["work"].Source,
+		Views:  slices.Concat([]proc.View{sockets}, slices.Collect(maps.Values(own)), others),
 		Links:  filepath.Join(c.Dir, "links.json"),
-		Limits: c.Limits,
+		Limits: c.Limits, User: c.User,
+		Quotas: c.Quotas,
 		Ready:  p.connect, StartTimeout: c.StartTimeout,
 		Ask: p.askToEnd, Grace: stopGrace,
-	}, nil
-}
-
-// Folders of a kernel, inside Config.Dir. The first three are the code's and
-// last; the others hold configuration and are made anew for each process.
-var (
-	lastingFolders = []string{"work", "home", "tmp"}
-	freshFolders   = []string{"ipython", "matplotlib"}
-)
-
-// makeFolders makes the folders of a kernel. Code that ran there before may
-// have left anything in their place, links to elsewhere included: none is
-// followed.
-func makeFolders(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
+	if c.Gate != nil {
+		spec.Listen = []proc.Listen{{Address: proxyAddress, Serve: c.Gate}}
 	}
-	for _, name := range slices.Concat(lastingFolders, freshFolders) {
-		info, err := root.Lstat(name)
-		if err == nil && (!info.IsDir() || slices.Contains(freshFolders, name)) {
-			err = root.RemoveAll(name)
-			info = nil
-		}
-		if info == nil && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-			err = root.Mkdir(name, 0o700)
-		}
-		if err != nil {
-			return nil, errors.Join(err, root.Close())
-		}
-	}
-	return root, nil
-}
-
-// views returns the private folders that the kernel sees.
-func (p *process) views() []proc.View {
-	views := []proc.View{{Source: p.sockets.path}}
-	for _, name := range slices.Concat(lastingFolders, freshFolders) {
-		views = append(views, proc.View{Source: filepath.Join(p.config.Dir, name)})
-	}
-	return views
+	return spec, nil
 }
 
 // The sockets' numbers, which the ipc transport adds to the path.
@@ -178,12 +143,16 @@ const (
 	beatPort
 )
 
-func (p *process) path(port int) string { return fmt.Sprintf("%s/k-%d", p.sockets.path, port) }
+// address is where the host finds a socket.
+func (p *process) address(port int) address {
+	return address{folder: p.sockets.inner, name: fmt.Sprintf("k-%d", port), owner: p.config.uid()}
+}
 
-// connection returns the contents of the connection file.
-func (p *process) connection() []byte {
+// connection returns the contents of the connection file, runtime being where
+// the kernel sees the folder of its sockets.
+func (p *process) connection(runtime string) []byte {
 	b, err := json.Marshal(map[string]any{
-		"transport": "ipc", "ip": p.sockets.path + "/k",
+		"transport": "ipc", "ip": runtime + "/k",
 		"shell_port": shellPort, "iopub_port": iopubPort, "stdin_port": stdinPort,
 		"control_port": controlPort, "hb_port": beatPort,
 		"signature_scheme": "hmac-sha256", "key": string(p.key.key),
@@ -198,16 +167,16 @@ func (p *process) connection() []byte {
 // connect opens the sockets and talks until shell and iopub have both answered.
 // Only then is nothing lost that is printed.
 func (p *process) connect(ctx context.Context) (err error) {
-	if p.iopub, err = dialSub(ctx, p.path(iopubPort), p.onIOPub); err != nil {
+	if p.iopub, err = dialSub(ctx, p.address(iopubPort), p.onIOPub); err != nil {
 		return err
 	}
-	if p.shell, err = dialDealer(ctx, p.path(shellPort), p.session, p.onShell); err != nil {
+	if p.shell, err = dialDealer(ctx, p.address(shellPort), p.session, p.onShell); err != nil {
 		return err
 	}
-	if p.control, err = dialDealer(ctx, p.path(controlPort), p.session, func([][]byte) {}); err != nil {
+	if p.control, err = dialDealer(ctx, p.address(controlPort), p.session, func([][]byte) {}); err != nil {
 		return err
 	}
-	if p.beat, err = dialDealer(ctx, p.path(beatPort), p.session, func([][]byte) { p.heard.Store(int64(time.Since(p.started))) }); err != nil {
+	if p.beat, err = dialDealer(ctx, p.address(beatPort), p.session, func([][]byte) { p.heard.Store(int64(time.Since(p.started))) }); err != nil {
 		return err
 	}
 	again := time.NewTicker(askAgain)

@@ -12,12 +12,15 @@ import (
 var pythonConfig []byte
 
 // configurePython writes the configuration of a Python kernel to its folders.
-func configurePython(ctx context.Context, c *Config, root *os.Root, python string) error {
+func configurePython(ctx context.Context, c *Config, root *os.Root, python program) error {
 	const profile = "ipython/profile_default"
 	if err := root.MkdirAll(profile, 0o700); err != nil {
 		return err
 	}
-	if err := root.WriteFile(profile+"/ipython_kernel_config.py", pythonConfig, 0o600); err != nil {
+	if err := c.own(root, profile); err != nil {
+		return err
+	}
+	if err := c.writeFile(root, profile+"/ipython_kernel_config.py", pythonConfig); err != nil {
 		return err
 	}
 	return configurePlots(ctx, c, root, python)

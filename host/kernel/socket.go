@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -41,24 +39,24 @@ type socket struct {
 // dialSub connects to a kernel's publishing socket, and dialDealer to one of
 // those that answer. Both wait for the socket to be there, as long as ctx
 // allows. Each message's frames go to deliver, one at a time, until done.
-func dialSub(ctx context.Context, path string, deliver func([][]byte)) (*socket, error) {
-	return dial(ctx, path, deliver, func(ctx context.Context, options ...zmq4.Option) (zmq4.Socket, error) {
+func dialSub(ctx context.Context, at address, deliver func([][]byte)) (*socket, error) {
+	return dial(ctx, at, deliver, func(ctx context.Context, options ...zmq4.Option) (zmq4.Socket, error) {
 		s := zmq4.NewSub(ctx, options...)
 		return s, s.SetOption(zmq4.OptionSubscribe, "")
 	})
 }
 
-func dialDealer(ctx context.Context, path, identity string, deliver func([][]byte)) (*socket, error) {
-	return dial(ctx, path, deliver, func(ctx context.Context, options ...zmq4.Option) (zmq4.Socket, error) {
+func dialDealer(ctx context.Context, at address, identity string, deliver func([][]byte)) (*socket, error) {
+	return dial(ctx, at, deliver, func(ctx context.Context, options ...zmq4.Option) (zmq4.Socket, error) {
 		return zmq4.NewDealer(ctx, append(options, zmq4.WithID(zmq4.SocketIdentity(identity)))...), nil
 	})
 }
 
-func dial(ctx context.Context, path string, deliver func([][]byte), open func(context.Context, ...zmq4.Option) (zmq4.Socket, error)) (s *socket, err error) {
+func dial(ctx context.Context, at address, deliver func([][]byte), open func(context.Context, ...zmq4.Option) (zmq4.Socket, error)) (s *socket, err error) {
 	if err := register(); err != nil {
 		return nil, err
 	}
-	line := &dialing{ctx: ctx}
+	line := &dialing{ctx: ctx, at: at}
 	// The library knows one context, for the socket's whole life; the dial's
 	// own one travels inside it.
 	z, err := open(context.WithValue(context.Background(), dialingKey{}, line),
@@ -71,7 +69,7 @@ func dial(ctx context.Context, path string, deliver func([][]byte), open func(co
 	defer func() {
 		// The library indexes past the end of a handshake that lies.
 		if r := recover(); r != nil {
-			s, err = nil, fmt.Errorf("the kernel's greeting on %s is broken: %v", path, r)
+			s, err = nil, fmt.Errorf("the kernel's greeting on %s is broken: %v", at.name, r)
 		}
 		if err != nil {
 			if line.fence != nil {
@@ -80,7 +78,7 @@ func dial(ctx context.Context, path string, deliver func([][]byte), open func(co
 			z.Close()
 		}
 	}()
-	if err := z.Dial(scheme + "://" + path); err != nil {
+	if err := z.Dial(scheme + "://" + at.name); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -136,6 +134,7 @@ func (s *socket) close() {
 // dialing carries what the library's Dial doesn't, to the transport and back.
 type dialing struct {
 	ctx     context.Context
+	at      address
 	fence   *fence
 	release func() error // ends ctx's hold on the connection; an error if that has ended
 }
@@ -145,12 +144,12 @@ type dialingKey struct{}
 // fencedTransport connects to Unix sockets, through a fence.
 type fencedTransport struct{}
 
-func (fencedTransport) Dial(ctx context.Context, _ transport.Dialer, path string) (net.Conn, error) {
+func (fencedTransport) Dial(ctx context.Context, _ transport.Dialer, _ string) (net.Conn, error) {
 	line, ok := ctx.Value(dialingKey{}).(*dialing)
 	if !ok {
 		return nil, errors.New("not dialed by this package")
 	}
-	conn, err := dialUnix(line.ctx, path)
+	conn, err := line.at.dial(line.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -169,31 +168,8 @@ func (fencedTransport) Dial(ctx context.Context, _ transport.Dialer, path string
 	return line.fence, nil
 }
 
-// dialUnix connects to path, waiting for it to be bound.
-func dialUnix(ctx context.Context, path string) (net.Conn, error) {
-	var dialer net.Dialer
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
-	for {
-		conn, err := dialer.DialContext(ctx, "unix", path)
-		failure, _ := errors.AsType[net.Error](err)
-		switch {
-		case failure != nil && failure.Timeout(): // ctx's deadline, a moment before ctx says so
-			<-ctx.Done()
-			return nil, ctx.Err()
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
-			return conn, err
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
 func (fencedTransport) Listen(context.Context, string) (net.Listener, error) {
 	return nil, errors.New("this transport only dials")
 }
 
-func (fencedTransport) Addr(path string) (string, error) { return path, nil }
+func (fencedTransport) Addr(name string) (string, error) { return name, nil }

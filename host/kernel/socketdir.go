@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
 )
 
 const (
@@ -23,13 +25,31 @@ const (
 // socketDirForm is the form of a socketDir's name. MkdirTemp adds the digits.
 var socketDirForm = regexp.MustCompile(`^sallyport-k[0-9]+$`)
 
-// A socketDir is a private folder for the sockets of one process, with a path
-// that is short enough for them. The host holds a lock on the folder as long as
-// it uses it, and the system lets go of it when the host dies: so the next one
-// can tell what nobody needs, and remove it with the key that is in it.
+// Names in a socketDir. The sockets' own are k-1 and so on.
+const (
+	innerName      = "s"
+	connectionName = "connection.json"
+)
+
+// A socketDir is a private folder of the host's. Inside it is the folder for
+// the sockets of one process, which is that process's to write, with a path
+// that is short enough for them. The host holds a lock on its own as long as it
+// uses it, and the system lets go of it when the host dies: so the next one can
+// tell what nobody needs, and remove it with the key that is in it.
 type socketDir struct {
-	path string
-	lock *os.File
+	path  string
+	lock  *os.File
+	inner *os.Root // what the process can write; nil in a sweep
+}
+
+// view is what the process sees of it.
+func (d *socketDir) view() proc.View {
+	return proc.View{Source: filepath.Join(d.path, innerName), Target: privateTarget + "/sockets"}
+}
+
+// writeConnection writes the connection file.
+func (d *socketDir) writeConnection(c *Config, connection []byte) error {
+	return c.writeFile(d.inner, connectionName, connection)
 }
 
 // socketPlaces are where a socketDir can be, the best first.
@@ -61,12 +81,20 @@ func newSocketDirIn(place string) (*socketDir, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(path)+len("/k-9") > maxSocketPath {
+		if len(path)+len("/"+innerName+"/k-9") > maxSocketPath {
 			return nil, errors.Join(fmt.Errorf("%s is too long for a socket's path", path), os.Remove(path))
 		}
 		lock, err := lockOwn(path)
 		if err == nil && lock != nil {
-			return &socketDir{path, lock}, nil
+			d := &socketDir{path: path, lock: lock}
+			inner := filepath.Join(path, innerName)
+			if err := os.Mkdir(inner, 0o700); err != nil {
+				return nil, errors.Join(err, d.remove())
+			}
+			if d.inner, err = os.OpenRoot(inner); err != nil {
+				return nil, errors.Join(err, d.remove())
+			}
+			return d, nil
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, errors.Join(err, os.Remove(path))
@@ -81,7 +109,11 @@ func (d *socketDir) remove() error {
 	if d == nil {
 		return nil
 	}
-	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	err := errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	if d.inner != nil {
+		err = errors.Join(err, d.inner.Close())
+	}
+	return err
 }
 
 // lockOwn locks a folder that belongs to this account alone, until the file is
@@ -138,7 +170,7 @@ func sweepSocketDirs(log hclog.Logger) {
 				continue // not a folder, in use, or gone
 			}
 			swept++
-			if err := (&socketDir{path, lock}).remove(); err != nil {
+			if err := (&socketDir{path: path, lock: lock}).remove(); err != nil {
 				log.Warn("the sockets of a host that was killed could not be removed", "dir", path, "error", err)
 				continue
 			}

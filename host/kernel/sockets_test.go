@@ -22,9 +22,9 @@ func beHost(dir string) {
 	var k *kernel.Kernel
 	if err == nil {
 		var starter *proc.Starter
-		starter, err = proc.New(proc.Config{Isolation: proc.IsolationOff})
+		starter, err = walled()
 		if err == nil {
-			k, err = kernel.New(kernel.Config{Starter: starter, Dir: dir, Python: path})
+			k, err = kernel.New(kernel.Config{Starter: starter, User: starter.User(1), Dir: dir, Python: path})
 		}
 	}
 	if err == nil {
@@ -43,7 +43,7 @@ func TestSocketsOfAHostThatWasKilledAreSweptUp(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
 	left := func() []string {
 		t.Helper()
-		found, err := filepath.Glob(filepath.Join(runtimeDir, "*", "connection.json"))
+		found, err := filepath.Glob(filepath.Join(runtimeDir, "*", "s", "connection.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,15 +32,37 @@ func TestStartThatFailsSaysWhy(t *testing.T) {
 		{"no Python", "/nowhere/python", "make setup", func(c *kernel.Config) { c.Python = "/nowhere/python" }},
 		{"no program", "no-such-kernel", "", func(c *kernel.Config) { c.Argv = []string{"no-such-kernel", "{connection_file}"} }},
 		{"no ipykernel", "no ipykernel", "make setup", func(c *kernel.Config) {
+			liftWalls(t, c)
 			c.Python = script(t, "echo /usr/bin/python: No module named ipykernel_launcher >&2; exit 1")
 		}},
-		{"one that breaks", "Illegal something", "", func(c *kernel.Config) { c.Python = script(t, "echo Illegal something >&2; exit 132") }},
+		{"one that breaks", "Illegal something", "", func(c *kernel.Config) {
+			liftWalls(t, c)
+			c.Python = script(t, "echo Illegal something >&2; exit 132")
+		}},
 		{"one that says nothing", "not ready within 300ms", "busy", func(c *kernel.Config) {
+			liftWalls(t, c)
 			c.Python, c.StartTimeout = script(t, "exec sleep 1000"), 300*time.Millisecond
 		}},
-		{"isolation", "isolation is required", "--isolation=off", func(c *kernel.Config) {
+		{"one that breaks behind walls", "Illegal something", "", func(c *kernel.Config) {
+			c.Argv = []string{"/bin/sh", "-c", "echo Illegal something >&2; exit 132", "{connection_file}"}
+		}},
+		{"one that says nothing behind walls", "not ready within 300ms", "busy", func(c *kernel.Config) {
+			c.Argv, c.StartTimeout = []string{"/bin/sh", "-c", "exec sleep 1000", "{connection_file}"}, 300*time.Millisecond
+		}},
+		{"one that can't say where it is", "where its files are: Illegal something", "make setup", func(c *kernel.Config) {
+			c.Python = script(t, "echo Illegal something >&2; exit 132")
+		}},
+		{"one that talks nonsense", "where its files are", "make setup", func(c *kernel.Config) { c.Python = script(t, "echo 3.11") }},
+		{"one that isn't anywhere", `it calls itself ""`, "make setup", func(c *kernel.Config) { c.Python = script(t, `echo '{}'`) }},
+		{"one that would show the kernel's folders", "which holds " + os.TempDir(), "a folder that holds nothing else", func(c *kernel.Config) {
+			c.Python = script(t, `echo '{"executable": "/usr/bin/python3", "folders": ["`+filepath.Dir(c.Dir)+`"]}'`)
+		}},
+		{"one that would show everything", "the folder /, which holds", "", func(c *kernel.Config) {
+			c.Python = script(t, `echo '{"executable": "/usr/bin/python3", "folders": ["/"]}'`)
+		}},
+		{"no walls to be had", "isolation is required", "bubblewrap", func(c *kernel.Config) {
 			var err error
-			if c.Starter, err = proc.New(proc.Config{}); err != nil {
+			if c.Starter, err = proc.New(proc.Config{Bubblewrap: "/nowhere/bwrap"}); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -61,11 +83,17 @@ func TestStartThatFailsSaysWhy(t *testing.T) {
 
 func TestStartIsGivenUpWithItsCaller(t *testing.T) {
 	t.Parallel()
-	k := newKernel(t, func(c *kernel.Config) { c.Python = script(t, "exec sleep 1000") })
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err := k.Execute(ctx, abi.KernelExecuteRequest{Code: "1"}, nil)
-	code(t, err, abi.CodeDeadlineExceeded)
+	for _, change := range []func(*kernel.Config){
+		func(c *kernel.Config) { c.Argv = []string{"/bin/sh", "-c", "exec sleep 1000", "{connection_file}"} },
+		func(c *kernel.Config) { c.Python = script(t, "exec sleep 1000") }, // asked where it is
+		func(c *kernel.Config) { liftWalls(t, c); c.Python = script(t, "exec sleep 1000") },
+	} {
+		k := newKernel(t, change)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_, err := k.Execute(ctx, abi.KernelExecuteRequest{Code: "1"}, nil)
+		cancel()
+		code(t, err, abi.CodeDeadlineExceeded)
+	}
 }
 
 func TestStartWritesNowhereElse(t *testing.T) {
@@ -133,8 +161,12 @@ func TestFontsThatCannotBeListedAreTriedForOnce(t *testing.T) {
 	}
 	cache, tried := t.TempDir(), filepath.Join(t.TempDir(), "tried")
 	broken := script(t, "if [ \"$1\" = -c ]; then echo x >>"+tried+"; echo no fonts today >&2; exit 1; fi\nexec "+path+" \"$@\"")
+	withBroken := func(c *kernel.Config) {
+		liftWalls(t, c)
+		c.Python, c.CacheDir = broken, cache
+	}
 	for range 2 {
-		k := newKernel(t, func(c *kernel.Config) { c.Python, c.CacheDir = broken, cache })
+		k := newKernel(t, withBroken)
 		expect(t, k, "print('up')", "up\n")
 	}
 	if got, err := os.ReadFile(tried); string(got) != "x\n" {
@@ -148,7 +180,7 @@ func TestFontsThatCannotBeListedAreTriedForOnce(t *testing.T) {
 	if err := os.Chtimes(marks[0], old, old); err != nil {
 		t.Fatal(err)
 	}
-	k := newKernel(t, func(c *kernel.Config) { c.Python, c.CacheDir = broken, cache })
+	k := newKernel(t, withBroken)
 	expect(t, k, "print('up')", "up\n")
 	if got, err := os.ReadFile(tried); string(got) != "x\nx\n" {
 		t.Errorf("hours later %q was tried, %v", got, err)
