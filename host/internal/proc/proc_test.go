@@ -413,8 +413,8 @@ func TestWallsThatAreRequiredHoldWhenTried(t *testing.T) {
 		t.Fatalf("%v; %s", err, err.(*proc.Error).Hint)
 	}
 	for _, w := range s.Walls() {
-		if !w.Holds && w.Name != proc.WallMemory && w.Name != proc.WallProcessors && w.Name != proc.WallProcessCount {
-			t.Errorf("%+v", w)
+		if !w.Holds && (os.Geteuid() == 0 || w.Name != proc.WallMemory && w.Name != proc.WallProcessors && w.Name != proc.WallProcessCount) {
+			t.Errorf("%+v", w) // an ordinary user can seldom write control groups
 		}
 	}
 }
