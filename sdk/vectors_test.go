@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk"
+	"github.com/sallyport-dev/sallyport/sdk/http"
 	"github.com/sallyport-dev/sallyport/sdk/kernel"
 )
 
@@ -47,21 +50,41 @@ func vectorFrame(t *testing.T, name string) []byte {
 	return nil
 }
 
-// A wire is a host that notes the request and answers with a frame.
+// A wire is a host that answers with one frame after the other, and notes the
+// last request.
 type wire struct {
-	op       string
-	request  []byte
-	response []byte
+	op        string
+	request   []byte
+	responses [][]byte
 }
 
 func (w *wire) Invoke(_ context.Context, op string, frame []byte) ([]byte, error) {
+	if len(w.responses) == 0 {
+		return nil, errors.New("the host was asked too often")
+	}
 	w.op, w.request = op, frame
-	return w.response, nil
+	response := w.responses[0]
+	w.responses = w.responses[1:]
+	return response, nil
 }
 
 func (w *wire) Path(guest string) string { return guest }
 
 func (w *wire) Reason(err error) error { return err }
+
+// rest returns a body whose first 8 bytes were read, and of which the host has
+// more.
+func rest(ctx sdk.Context) (io.ReadCloser, error) {
+	r, err := http.Get(ctx, "https://example.com/feed")
+	if err != nil {
+		return nil, err
+	}
+	if r.Length != -1 {
+		return nil, fmt.Errorf("its length is %d", r.Length)
+	}
+	_, err = io.ReadFull(r.Body, make([]byte, 8))
+	return r.Body, err
+}
 
 func TestFunctionsSpeakTheWireVectors(t *testing.T) {
 	png := []byte("\x89PNG\r\n\x1a\n")
@@ -76,8 +99,9 @@ func TestFunctionsSpeakTheWireVectors(t *testing.T) {
 		return errors.New("the image isn't there")
 	}
 	tests := []struct {
-		name, op, request, response string
-		call                        func(sdk.Context) error
+		name, op, request string
+		response          string // or several, the request being the last one's
+		call              func(sdk.Context) error
 	}{
 		{"log", abi.OpCallLog, "message_log_request", "", func(ctx sdk.Context) error {
 			ctx.Log(sdk.LevelInfo, "read 12 rows", "file", "a.csv", "rows", 12)
@@ -140,10 +164,60 @@ func TestFunctionsSpeakTheWireVectors(t *testing.T) {
 			}
 			return err
 		}},
+		{"fetch", abi.OpHTTPFetch, "message_http_fetch_request", "message_http_fetch_response", func(ctx sdk.Context) error {
+			r, err := http.Get(ctx, "https://example.com/")
+			if err != nil {
+				return err
+			}
+			b, err := io.ReadAll(r.Body)
+			if string(b) != "hello" || r.Status != 200 || r.Header.Get("content-type") != "text/plain" || r.URL != "https://www.example.com/" || len(r.Redirects) != 1 {
+				return errors.Join(err, fmt.Errorf("it is %+v with %q", r, b))
+			}
+			return err
+		}},
+		{"fetch as a task", abi.OpHTTPFetch, "message_http_fetch_request_full", "message_task", func(ctx sdk.Context) error {
+			_, err := sdk.Invoke(ctx, abi.OpHTTPFetch, nil, abi.HTTPFetchRequest{
+				Method: "POST", URL: "https://api.example.com/v1/notes", Header: []abi.HTTPHeader{{Name: "Content-Type", Value: "application/json"}},
+				Redirect: abi.RedirectManual, TimeoutMS: 5000, MaxBytes: 65536, Async: abi.Async{Async: true},
+			}, []byte(`{"text":"hi"}`))
+			return err
+		}},
+		{"read", abi.OpHTTPRead, "message_http_read_request", "message_http_fetch_response_part message_http_read_response", func(ctx sdk.Context) error {
+			body, err := rest(ctx)
+			if err != nil {
+				return err
+			}
+			b := make([]byte, 100)
+			n, err := body.Read(b)
+			if string(b[:n]) != "world" {
+				return errors.Join(err, fmt.Errorf("it has %q", b[:n]))
+			}
+			return err
+		}},
+		{"read to the end", abi.OpHTTPRead, "message_http_read_request", "message_http_fetch_response_part message_http_read_response_ended", func(ctx sdk.Context) error {
+			body, err := rest(ctx)
+			if err != nil {
+				return err
+			}
+			if n, err := body.Read(make([]byte, 100)); n != 0 || err != io.EOF {
+				return fmt.Errorf("it read %d bytes, %w", n, err)
+			}
+			return body.Close() // which asks the host for nothing
+		}},
+		{"close", abi.OpHTTPClose, "message_http_close_request", "message_http_fetch_response_part message_empty", func(ctx sdk.Context) error {
+			body, err := rest(ctx)
+			if err != nil {
+				return err
+			}
+			return body.Close()
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &wire{response: vectorFrame(t, tt.response)}
+			w := &wire{}
+			for _, name := range strings.Split(tt.response, " ") {
+				w.responses = append(w.responses, vectorFrame(t, name))
+			}
 			if err := tt.call(sdk.Context{Context: sdk.WithHost(t.Context(), w)}); err != nil {
 				t.Error(err)
 			}

@@ -1,18 +1,22 @@
 package hosttest_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/tools/txtar"
 
@@ -37,6 +41,7 @@ type setup struct {
 	Capabilities abi.Capabilities
 	Config       map[string]string
 	Kernel       map[string]execution // by code; nil where the host has none
+	HTTP         map[string]exchange  // by URL; nil where the host has none
 	Files        map[string]string    // in the zones
 }
 
@@ -47,6 +52,17 @@ type execution struct {
 	Stream []abi.Output    // on the way
 	Error  *abi.Error
 	Block  bool // until it is cancelled
+}
+
+// An exchange is what a server answers to a request for one URL.
+type exchange struct {
+	Header abi.HTTPFetchResponse
+	Body   string // in hex
+	Repeat int    // of Body; zero is once
+	Echo   bool   // the body is the request's method, headers and body instead, a line each
+	Error  *abi.Error
+	Broken *abi.Error // after the body
+	Block  bool       // until it is cancelled
 }
 
 // traces reads the trace vectors.
@@ -210,6 +226,39 @@ func (scripted) Status(language string) abi.KernelStatusResponse {
 	return abi.KernelStatusResponse{State: abi.KernelIdle, Language: language, PID: 4711, Executions: 3, Starts: 1}
 }
 
+// web is a network that answers as a trace's host section says.
+type web map[string]exchange
+
+func (w web) Fetch(ctx context.Context, r abi.HTTPFetchRequest, sent []byte) (abi.HTTPFetchResponse, io.ReadCloser, error) {
+	e, ok := w[r.URL]
+	switch {
+	case !ok:
+		return abi.HTTPFetchResponse{}, nil, abi.Errorf(abi.CodeInternal, "the vector has no answer to %q", r.URL)
+	case e.Block:
+		<-ctx.Done()
+		return abi.HTTPFetchResponse{}, nil, ctx.Err()
+	case e.Error != nil:
+		return abi.HTTPFetchResponse{}, nil, e.Error
+	}
+	body, err := hex.DecodeString(strings.Repeat(e.Body, max(1, e.Repeat)))
+	if err != nil {
+		return abi.HTTPFetchResponse{}, nil, err
+	}
+	if e.Echo {
+		var lines strings.Builder
+		lines.WriteString(r.Method + "\n")
+		for _, h := range r.Header {
+			lines.WriteString(h.Name + ": " + h.Value + "\n")
+		}
+		body = append([]byte(lines.String()), sent...)
+	}
+	var rest io.Reader = bytes.NewReader(body)
+	if e.Broken != nil {
+		rest = io.MultiReader(rest, iotest.ErrReader(e.Broken))
+	}
+	return e.Header, io.NopCloser(rest), nil
+}
+
 // zoneFS is a workspace's view as the engine wants it.
 type zoneFS struct{ *workspace.FS }
 
@@ -298,6 +347,9 @@ func (s setup) call(t *testing.T, g *guest, tool string, arguments any) played {
 	if s.Kernel != nil {
 		config.Kernel = scripted(s.Kernel)
 	}
+	if s.HTTP != nil {
+		config.HTTP = web(s.HTTP)
+	}
 	b := bridge.New(config)
 	answer, err := g.plugin.Call(t.Context(), engine.Call{
 		Tool: g.tool(t, tool), Request: request, Mounts: s.mounts(t), Dispatch: b.Dispatch,
@@ -345,19 +397,33 @@ func TestTraceVectorsOnTheHost(t *testing.T) {
 	}
 }
 
-// checkAudit holds that every intent has an outcome by the end of the call.
+// checkAudit holds that every intent has an outcome by the end of the call, and
+// that what has none was refused. A body ends without an intent of its own.
 func (p played) checkAudit(t *testing.T) {
 	t.Helper()
-	open := 0
+	var open []bridge.Record
 	for _, r := range p.records {
+		if r.Phase == bridge.PhaseIntent {
+			open = append(open, r)
+			continue
+		}
+		i := slices.IndexFunc(open, func(intent bridge.Record) bool {
+			for key, value := range intent.Detail {
+				if r.Detail[key] != value {
+					return false
+				}
+			}
+			return intent.Op == r.Op
+		})
+		code := abi.CodeOf(r.Err)
 		switch {
-		case r.Phase == bridge.PhaseIntent:
-			open++
-		case r.Err == nil || abi.CodeOf(r.Err) != abi.CodePermissionDenied && abi.CodeOf(r.Err) != abi.CodeUnavailable:
-			open--
+		case i >= 0:
+			open = slices.Delete(open, i, i+1)
+		case code != abi.CodePermissionDenied && code != abi.CodeUnavailable && r.Op != abi.OpHTTPClose:
+			t.Errorf("an outcome without an intent: %+v", r)
 		}
 	}
-	if open != 0 {
-		t.Errorf("%d intents have no outcome: %+v", open, p.records)
+	if len(open) > 0 {
+		t.Errorf("intents without an outcome: %+v", open)
 	}
 }

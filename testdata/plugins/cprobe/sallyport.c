@@ -14,6 +14,9 @@ IMPORT("kernel", "execute") function kernel_execute;
 IMPORT("kernel", "interrupt") function kernel_interrupt;
 IMPORT("kernel", "reset") function kernel_reset;
 IMPORT("kernel", "status") function kernel_status;
+IMPORT("http", "fetch") function http_fetch;
+IMPORT("http", "read") function http_read;
+IMPORT("http", "close") function http_close;
 
 static const struct {
 	const char *name;
@@ -28,6 +31,9 @@ static const struct {
 	{"kernel.interrupt", kernel_interrupt},
 	{"kernel.reset", kernel_reset},
 	{"kernel.status", kernel_status},
+	{"http.fetch", http_fetch},
+	{"http.read", http_read},
+	{"http.close", http_close},
 };
 
 static const char *const codes[] = {

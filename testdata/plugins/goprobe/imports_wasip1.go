@@ -33,6 +33,15 @@ func kernelReset(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap
 //go:wasmimport sallyport:kernel status
 func kernelStatus(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
 
+//go:wasmimport sallyport:http fetch
+func httpFetch(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
+
+//go:wasmimport sallyport:http read
+func httpRead(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
+
+//go:wasmimport sallyport:http close
+func httpClose(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
+
 // imports has every operation: this plugin may ask for anything.
 var imports = map[string]sdk.Import{
 	"call.log":         callLog,
@@ -44,4 +53,7 @@ var imports = map[string]sdk.Import{
 	"kernel.interrupt": kernelInterrupt,
 	"kernel.reset":     kernelReset,
 	"kernel.status":    kernelStatus,
+	"http.fetch":       httpFetch,
+	"http.read":        httpRead,
+	"http.close":       httpClose,
 }
