@@ -163,6 +163,8 @@ func TestConfigurationThatCannotBe(t *testing.T) {
 		"too much text":     func(c *kernel.Config) { c.MaxOutput = 4 << 20 },
 		"too many blobs":    func(c *kernel.Config) { c.MaxBlobs = 64 << 20 },
 		"negative queue":    func(c *kernel.Config) { c.MaxQueue = -1 },
+		"negative quota":    func(c *kernel.Config) { c.MaxBytes = -1 },
+		"negative files":    func(c *kernel.Config) { c.MaxFiles = -1 },
 		"interrupt mode":    func(c *kernel.Config) { c.InterruptMode = "politely" },
 		"no place for file": func(c *kernel.Config) { c.Argv = []string{"python3", "-m", "ipykernel"} },
 	} {

@@ -26,6 +26,8 @@ const (
 	DefaultMaxOutput      = 1 << 20
 	DefaultMaxBlobs       = 16 << 20
 	DefaultMaxQueue       = 32
+	DefaultMaxBytes       = 1 << 30
+	DefaultMaxFiles       = 50_000
 )
 
 // proxyAddress is where an isolated kernel finds the gate.
@@ -78,8 +80,11 @@ type Config struct {
 	Lost string
 	// Views are folders that the kernel sees besides its own.
 	Views []proc.View
-	// Quotas bound what Views hold.
-	Quotas []proc.Quota
+	// Quotas bound what Views hold. MaxBytes and MaxFiles bound the kernel's
+	// own folders; zero is DefaultMaxBytes and DefaultMaxFiles.
+	Quotas   []proc.Quota
+	MaxBytes int64
+	MaxFiles int
 	// Gate serves the forward proxy that is all of an isolated kernel's
 	// network; nil is no network. It is called with a listener for each process
 	// and returns when that is closed.
@@ -141,6 +146,9 @@ func (c *Config) complete() error {
 	if c.MaxQueue < 0 {
 		return invalid("the queue's length is negative")
 	}
+	if c.MaxBytes < 0 || c.MaxFiles < 0 {
+		return invalid("the bound of its folders is negative")
+	}
 	switch c.InterruptMode {
 	case "":
 		c.InterruptMode = InterruptSignal
@@ -160,6 +168,8 @@ func (c *Config) complete() error {
 	c.MaxOutput = cmp.Or(c.MaxOutput, DefaultMaxOutput)
 	c.MaxBlobs = cmp.Or(c.MaxBlobs, DefaultMaxBlobs)
 	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue)
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.MaxFiles = cmp.Or(c.MaxFiles, DefaultMaxFiles)
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}

@@ -195,3 +195,15 @@ func linksOf(info os.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// quota bounds the kernel's own folders, that of its sockets among them.
+func (c *Config) quota(sockets string) proc.Quota {
+	dirs := []string{sockets}
+	for _, f := range folders {
+		dirs = append(dirs, filepath.Join(c.Dir, f.name))
+	}
+	return proc.Quota{
+		Name: "the kernel's own folders", Bytes: c.MaxBytes, Files: c.MaxFiles,
+		Used: func() (int64, int, error) { return proc.Measure(dirs...) },
+	}
+}

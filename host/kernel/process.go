@@ -124,7 +124,7 @@ func (p *process) prepare(ctx context.Context) (proc.Spec, error) {
 		Views:  slices.Concat([]proc.View{sockets}, slices.Collect(maps.Values(own)), others),
 		Links:  filepath.Join(c.Dir, "links.json"),
 		Limits: c.Limits, User: c.User,
-		Quotas: c.Quotas,
+		Quotas: append([]proc.Quota{c.quota(sockets.Source)}, c.Quotas...),
 		Ready:  p.connect, StartTimeout: c.StartTimeout,
 		Ask: p.askToEnd, Grace: stopGrace,
 	}
