@@ -1,0 +1,147 @@
+package fetch
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/abi"
+)
+
+// minMasked is the length of the shortest value that is looked for in bodies.
+const minMasked = 8
+
+// addSecrets writes the secrets of the hop into its headers. Of two for one
+// header the first in the scope counts.
+func (x *exchange) addSecrets(h http.Header) error {
+	if x.at.Scheme != "https" {
+		return nil
+	}
+	var written []string
+	for _, s := range x.client.config.Scope.Secrets {
+		name := http.CanonicalHeaderKey(s.Header)
+		if slices.Contains(written, name) || !slices.ContainsFunc(s.Hosts, func(p string) bool { return abi.MatchHost(p, x.at.Host) }) {
+			continue
+		}
+		value, err := x.client.secret(s.Name)
+		if err != nil {
+			return err
+		}
+		h.Set(name, s.Prefix+value)
+		written = append(written, name)
+		if !slices.Contains(x.secrets, value) {
+			x.secrets = append(x.secrets, value)
+		}
+	}
+	// A value that holds another is found first.
+	slices.SortStableFunc(x.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return nil
+}
+
+// secret reads a value.
+func (c *Client) secret(name string) (string, error) {
+	unreadable := func(why string) *abi.Error {
+		return abi.Errorf(abi.CodeUnavailable, "the secret %s %s, so the request wasn't sent", name, why).
+			WithHint("the operator has to set the secret %s", name)
+	}
+	if c.config.Secret == nil {
+		return "", unreadable("isn't set")
+	}
+	value, err := c.config.Secret(name)
+	switch {
+	case err != nil:
+		c.config.Logger.Warn("a secret can't be read", "name", name, "error", err)
+		return "", unreadable("can't be read")
+	case value == "":
+		return "", unreadable("is empty")
+	case !isValue(value) || strings.TrimSpace(value) != value:
+		return "", unreadable("has characters that no header can carry")
+	}
+	return value, nil
+}
+
+// mask returns s with stars for the secrets that were sent, written as they are
+// or as in a URL.
+func (x *exchange) mask(s string) string {
+	for _, v := range x.secrets {
+		for _, form := range []string{v, url.QueryEscape(v), url.PathEscape(v)} {
+			s = strings.ReplaceAll(s, form, strings.Repeat("*", len(form)))
+		}
+	}
+	return s
+}
+
+// shows says whether a URL holds a secret that was sent.
+func (x *exchange) shows(where string) bool {
+	forms := []string{where}
+	if path, err := url.PathUnescape(where); err == nil {
+		forms = append(forms, path)
+	}
+	if query, err := url.QueryUnescape(where); err == nil {
+		forms = append(forms, query)
+	}
+	return slices.ContainsFunc(forms, func(s string) bool { return x.mask(s) != s })
+}
+
+// A masker puts stars in the place of values in what it reads.
+type masker struct {
+	src    io.Reader
+	values [][]byte // the longest first
+	part   []byte
+	held   []byte // read and not passed on
+	clean  int    // of held, what can be
+	err    error  // of src
+}
+
+// masked returns src without the values.
+func masked(src io.Reader, values []string) io.Reader {
+	m := &masker{src: src, part: make([]byte, 32<<10)}
+	for _, v := range values {
+		if len(v) >= minMasked {
+			m.values = append(m.values, []byte(v))
+		}
+	}
+	if len(m.values) == 0 {
+		return src
+	}
+	return m
+}
+
+func (m *masker) Read(p []byte) (int, error) {
+	for m.clean == 0 && m.err == nil {
+		m.more()
+	}
+	if m.clean == 0 {
+		return 0, m.err
+	}
+	n := copy(p, m.held[:m.clean])
+	m.held = m.held[n:]
+	m.clean -= n
+	return n, nil
+}
+
+// more reads on. What may be the beginning of a value stays held until more of
+// it, or the end, has come.
+func (m *masker) more() {
+	n, err := m.src.Read(m.part)
+	m.held, m.err = append(m.held, m.part[:n]...), err
+	for _, v := range m.values {
+		if bytes.Contains(m.held, v) {
+			m.held = bytes.ReplaceAll(m.held, v, bytes.Repeat([]byte("*"), len(v)))
+		}
+	}
+	m.clean = len(m.held)
+	if err != nil {
+		return
+	}
+	for start := max(0, len(m.held)-len(m.values[0])+1); start < len(m.held); start++ {
+		if slices.ContainsFunc(m.values, func(v []byte) bool { return bytes.HasPrefix(v, m.held[start:]) }) {
+			m.clean = start
+			return
+		}
+	}
+}
