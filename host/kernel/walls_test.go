@@ -270,3 +270,16 @@ except OSError as e: print(errno.errorcode[e.errno])
 		})
 	}
 }
+
+func TestAKernelThatOutgrowsItsMemorySaysSo(t *testing.T) {
+	t.Parallel()
+	k := newKernel(t, func(c *kernel.Config) { c.Limits.Memory = 256 << 20 })
+	run(t, k, "kept = 1")
+	_, err := k.Execute(t.Context(), abi.KernelExecuteRequest{Code: "big = [bytearray(b'x') * (1 << 20) for _ in range(4096)]"}, nil)
+	if e := code(t, err, abi.CodeStateLost); !strings.Contains(e.Message, "over its memory") {
+		t.Error(e)
+	}
+	if r := run(t, k, "print('kept' in globals())"); printed(r, "stdout") != "False\n" || !strings.Contains(r.StateLost, "over its memory") {
+		t.Errorf("%+v", r)
+	}
+}
