@@ -248,6 +248,9 @@ func TestWhatAServerSaysWithASecretIsNotInErrors(t *testing.T) {
 		_ = out.Flush()
 	})
 	vault(s, "a.test")
+	s.secrets["token"] = "0123456789abcdef"
 	e := s.refused(abi.HTTPFetchRequest{URL: s.at("https://a.test/")}, abi.CodeUnavailable)
-	s.clean(e, e.Error(), e.Unwrap())
+	if text := fmt.Sprintf("%+v %v %v", e, e, e.Unwrap()); strings.Contains(text, s.secrets["token"]) || !strings.Contains(text, "********") {
+		t.Errorf("error is %s", text)
+	}
 }
