@@ -4,21 +4,23 @@ GO      ?= go
 PYTHON3 ?= python3
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 
-# What the host and its tests need from Debian: fonts for kernels, curl for the
-# README's commands, a C compiler for the race detector, and clang with wasi-libc
-# for the plugin written in C.
-DEBIAN := python3-venv fonts-noto-cjk curl gcc libc6-dev \
+# What the host and its tests need from Debian: bubblewrap for the walls, fonts
+# for kernels, curl for the README's commands, a C compiler for the race detector
+# and for attempts at the walls, Chromium for the test that its own sandbox stands
+# inside them, and clang with wasi-libc for the plugin written in C.
+DEBIAN := bubblewrap python3-venv fonts-noto-cjk curl gcc libc6-dev chromium \
           clang lld wasi-libc libclang-rt-dev-wasm32
 
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags="-s -w -X github.com/sallyport-dev/sallyport/host.Version=$(VERSION)"
 GUESTS        := $(addprefix ./,$(sort $(dir $(wildcard testdata/plugins/*/*.go))))
-PLUGINS       := python files
+PLUGINS       := python files http
 SALLYPORT     := build/sallyport
 VENV          := .venv
 DATA          := sallyport-data
 POLICY        := policy.yaml
 FUZZTIME      ?= 30s
 SOAK          ?= 5m
+STARTS        ?= 1000
 
 export SALLYPORT_PYTHON := $(CURDIR)/$(VENV)/bin/python
 
@@ -54,13 +56,13 @@ build: ## build the host and the plugins into build/
 demo: setup build ## play an agent against a real host, step by step
 	$(GO) run ./cmd/demo -sallyport $(SALLYPORT) -python $(SALLYPORT_PYTHON)
 
-serve: setup build ## set up a host with the python and files plugins, and keep it up
+serve: setup build ## set up a host with the python, files and http plugins, and keep it up
 	for p in $(PLUGINS); do $(SALLYPORT) plugin allow build/plugins/$$p.wasm --policy $(POLICY) --yes || exit; done
 	@test -s $(DATA)/agent.token || (umask 077; mkdir -p $(DATA); \
 	  $(SALLYPORT) token create --data-dir $(DATA) --role agent --name make-serve > $(DATA)/agent.token)
 	@echo "the agent's token is in $(DATA)/agent.token; try, in another shell:"
 	@echo "  $(SALLYPORT) call python_run '{\"code\": \"1+1\"}' --token-file $(DATA)/agent.token"
-	$(SALLYPORT) serve --isolation=off --data-dir $(DATA) --plugin-dir build/plugins --policy $(POLICY)
+	$(SALLYPORT) serve --data-dir $(DATA) --plugin-dir build/plugins --policy $(POLICY)
 
 test: setup ## the whole test suite, with the race detector
 	@# Plugins compile ten times slower under the race detector: fill the cache first.
@@ -71,7 +73,7 @@ check: setup ## formatting, vet for the host and for guests, lint, tidiness, bot
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./... $(GUESTS)
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./abi/... ./sdk ./sdk/kernel ./plugins/... $(GUESTS)
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./abi/... ./sdk ./sdk/kernel ./sdk/http ./plugins/... $(GUESTS)
 	$(GO) tool staticcheck ./... $(GUESTS)
 	$(GO) mod tidy -diff
 	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./cmd/sallyport
@@ -88,8 +90,8 @@ fuzz: ## fuzz every parser, FUZZTIME each
 	  done; \
 	done
 
-soak: setup ## sessions made, used and ended for SOAK, looking for what they leave behind
-	SALLYPORT_SOAK=$(SOAK) $(GO) test -run '^TestSoak' -timeout 0 -v ./host/httpapi
+soak: setup ## sessions made, used and ended for SOAK, and STARTS processes, looking for what they leave behind
+	SALLYPORT_SOAK=$(SOAK) SALLYPORT_SOAK_STARTS=$(STARTS) $(GO) test -run '^TestSoak' -timeout 0 -v ./host/internal/proc ./host/httpapi
 
 clean: ## remove what was built; the Python environment and make serve's data stay
 	rm -rf build

@@ -86,6 +86,10 @@ func MatchHost(pattern, host string) bool {
 // A PortRange is one port or a range of them, written "443" or "8000-8099".
 type PortRange struct{ First, Last uint16 }
 
+// AnyPort is every port. In a manifest it leaves them to the operator, as do
+// the prefixes 0.0.0.0/0 and ::/0 in its addresses.
+var AnyPort = PortRange{First: 1, Last: 65535}
+
 // Contains says whether port is in r.
 func (r PortRange) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
 

@@ -140,12 +140,14 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		return nil, err
 	}
 	defer unmount()
+	out := &network{run: r}
 	log := r.host.log.With("plugin", r.plugin.name(), "request", r.Request, "session", r.Session.ID, "call", r.id)
 	b := bridge.New(bridge.Config{
 		Logger:       log,
 		Capabilities: r.plugin.effective,
 		Config:       r.plugin.entry.Config,
 		Kernel:       kernels{r},
+		HTTP:         out,
 		Audit:        r.auditOp,
 		Emit:         r.emit,
 	})
@@ -153,6 +155,9 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		Tool: uint32(tool), Request: request, Mounts: mounts, Dispatch: b.Dispatch,
 	})
 	b.Close()
+	if err := out.close(); err != nil {
+		log.Error("what a call fetches could not be ended", "error", err)
+	}
 	if answer.Stderr != "" {
 		log.Warn("plugin wrote to stderr", "stderr", answer.Stderr)
 	}

@@ -18,7 +18,7 @@ func (k kernels) key(language string) session.KernelKey {
 }
 
 func (k kernels) Execute(ctx context.Context, req abi.KernelExecuteRequest, sink func(abi.Output)) (abi.KernelExecuteResponse, error) {
-	kern, err := k.Session.Kernel(k.key(req.Language), k.plugin.effective.Files)
+	kern, err := k.Session.Kernel(k.key(req.Language), k.plugin.effective)
 	if err != nil {
 		return abi.KernelExecuteResponse{}, err
 	}

@@ -21,6 +21,7 @@ const dataVersion = 1
 //	LOCK         locked while a host uses the folder
 //	audit.jsonl  the audit log
 //	tokens.json  hashes of the tokens, and a lock beside it
+//	secrets/     a file each
 //	cache/       native code of plugins, kernels' fonts; may be deleted
 //	tmp/         calls' /tmp; emptied at the start
 //	sessions/    a folder each

@@ -48,17 +48,7 @@ func Doctor(ctx context.Context, cfg Config) []Finding {
 		fontFinding(),
 		policyFinding(cfg.PolicyFile),
 		pluginFinding(cfg.PluginDir, cfg.PolicyFile),
-	}, wallFindings(cmp.Or(cfg.Isolation, string(proc.IsolationRequired)))...)
-}
-
-// CheckIsolation says why a host of this isolation couldn't run a kernel. Those
-// who run kernels refuse to start a host then.
-func CheckIsolation(isolation string) error {
-	if isolation == string(proc.IsolationOff) {
-		return nil
-	}
-	return abi.Errorf(abi.CodeUnavailable, "isolation is %s, and this host has no walls for child processes yet", isolation).
-		WithHint("use --isolation=off, knowing that then kernels are ordinary processes of this account, with its files and its network")
+	}, wallFindings(cfg)...)
 }
 
 // failing is the finding of an error.
@@ -217,22 +207,27 @@ func pluginFinding(dir, policyFile string) Finding {
 	return f
 }
 
-func wallFindings(isolation string) []Finding {
+// wallFindings tries the walls round child processes.
+func wallFindings(cfg Config) []Finding {
 	const name = "isolation"
-	if err := CheckIsolation(isolation); err != nil {
-		return []Finding{failing(name, err)}
-	}
-	starter, err := proc.New(proc.Config{Isolation: proc.Isolation(isolation)})
+	isolation := proc.Isolation(cmp.Or(cfg.Isolation, string(proc.IsolationRequired)))
+	starter, err := proc.New(proc.Config{Isolation: isolation, Bubblewrap: cfg.Bubblewrap})
 	if err != nil {
-		return []Finding{failing(name, err)}
+		return []Finding{failing(name, unavailable(err))}
 	}
-	list := []Finding{{Name: name, State: FindingWarning, Detail: "off: what a kernel runs is an ordinary process of this account"}}
+	f := Finding{Name: name, State: FindingOK, Detail: string(isolation) + ": each kernel stands behind these walls"}
+	if err := starter.Check(); err != nil {
+		f = failing(name, unavailable(err))
+	} else if !starter.Isolated() {
+		f = Finding{Name: name, State: FindingWarning, Detail: string(isolation) + ": what a kernel runs is an ordinary process of this account"}
+	}
+	list := []Finding{f}
 	for _, w := range starter.Walls() {
-		f := Finding{Name: w.Name, State: FindingOK, Detail: w.Detail, Hint: w.Hint}
+		wall := Finding{Name: w.Name, State: FindingOK, Detail: w.Detail, Hint: w.Hint}
 		if !w.Holds {
-			f.State = FindingWarning
+			wall.State = FindingWarning
 		}
-		list = append(list, f)
+		list = append(list, wall)
 	}
 	return list
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host"
 )
 
@@ -61,14 +62,32 @@ func TestDoctorFindsMissingWhatAHostRefuses(t *testing.T) {
 	}
 }
 
-func TestDoctorFindsWallsMissingUnlessIsolationIsOff(t *testing.T) {
-	for isolation, want := range map[string]string{
-		"": host.FindingMissing, "required": host.FindingMissing, "preferred": host.FindingMissing, "off": host.FindingWarning,
+func TestDoctorTriesTheWalls(t *testing.T) {
+	for _, c := range []struct{ isolation, bubblewrap, want string }{
+		{"", "", host.FindingOK},
+		{"required", "", host.FindingOK},
+		{"preferred", "", host.FindingOK},
+		{"off", "", host.FindingWarning},
+		{"required", "no-such-bwrap", host.FindingMissing},
+		{"preferred", "no-such-bwrap", host.FindingWarning},
 	} {
-		f := diagnose(t, "isolation", host.Config{DataDir: filepath.Join(t.TempDir(), "data"), Isolation: isolation})
-		if f.State != want || want == host.FindingMissing && !strings.Contains(f.Hint, "--isolation=off") {
-			t.Errorf("of isolation %q it finds %+v", isolation, f)
+		f := diagnose(t, "isolation", host.Config{
+			DataDir: filepath.Join(t.TempDir(), "data"), Isolation: c.isolation, Bubblewrap: c.bubblewrap,
+		})
+		if f.State != c.want || c.want == host.FindingMissing && !strings.Contains(f.Hint, "apt install bubblewrap") {
+			t.Errorf("of isolation %q and bubblewrap %q it finds %+v", c.isolation, c.bubblewrap, f)
 		}
+	}
+}
+
+func TestAHostWithoutItsWallsDoesNotStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	_, err := host.New(t.Context(), host.Config{DataDir: dir, Bubblewrap: "no-such-bwrap"})
+	if e := abi.AsError(err); e == nil || e.Code != abi.CodeUnavailable || !strings.Contains(e.Hint, "apt install bubblewrap") || !strings.Contains(e.Hint, "--isolation=off") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it made a data directory all the same")
 	}
 }
 

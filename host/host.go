@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,6 @@ import (
 	"github.com/sallyport-dev/sallyport/host/audit"
 	"github.com/sallyport-dev/sallyport/host/internal/engine"
 	"github.com/sallyport-dev/sallyport/host/internal/proc"
-	"github.com/sallyport-dev/sallyport/host/kernel"
 	"github.com/sallyport-dev/sallyport/host/plugin"
 	"github.com/sallyport-dev/sallyport/host/session"
 	"github.com/sallyport-dev/sallyport/host/workspace"
@@ -43,6 +43,16 @@ type Config struct {
 	Python string
 	// Isolation is required, preferred or off; "" is required.
 	Isolation string
+	// Bubblewrap is the program that isolates kernels: a path, or a name to
+	// look up in PATH; "" is bwrap.
+	Bubblewrap string
+	// KernelMemoryMiB bounds what the processes of one kernel hold in memory,
+	// and KernelProcesses how many there are, threads included; zero is 4096
+	// MiB and 512.
+	KernelMemoryMiB, KernelProcesses int
+	// CAFile is a PEM file of certificate authorities that are trusted, besides
+	// the system's, when plugins fetch over https; "" is none.
+	CAFile string
 	// CacheDir holds native code of plugins and kernels' fonts; "" is cache in
 	// DataDir.
 	CacheDir string
@@ -70,6 +80,7 @@ type Host struct {
 	data     *dataDir
 	audit    *audit.Log
 	starter  *proc.Starter
+	roots    *x509.CertPool // of what goes out; nil is the system's
 	engine   *engine.Engine
 	catalog  *catalog
 	sessions *session.Store
@@ -80,8 +91,8 @@ type Host struct {
 }
 
 // New starts a host. It fails, with a hint, when the data directory can't be
-// used or the configuration makes no sense; a missing Python or a bad plugin
-// doesn't stop it. Close must be called.
+// used, the configuration makes no sense, or the isolation is required and can't
+// be had; a missing Python or a bad plugin doesn't stop it. Close must be called.
 func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if cfg.DataDir == "" {
 		return nil, abi.Errorf(abi.CodeInvalidArgument, "no data directory is set").WithHint("use --data-dir")
@@ -90,6 +101,8 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	cfg.Python = cmp.Or(cfg.Python, "python3")
 	cfg.Limits.MemoryMiB = cmp.Or(cfg.Limits.MemoryMiB, 512)
 	cfg.Limits.Deadline = cmp.Or(cfg.Limits.Deadline, abi.Duration(15*time.Minute))
+	cfg.KernelMemoryMiB = cmp.Or(cfg.KernelMemoryMiB, 4096)
+	cfg.KernelProcesses = cmp.Or(cfg.KernelProcesses, 512)
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
@@ -99,6 +112,12 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 			err = errors.Join(err, h.Close(ctx))
 		}
 	}()
+	if h.starter, err = newStarter(h.cfg); err != nil {
+		return h, err
+	}
+	if h.roots, err = authorities(cfg.CAFile); err != nil {
+		return h, err
+	}
 	if h.data, err = openDataDir(cfg.DataDir); err != nil {
 		return h, err
 	}
@@ -109,14 +128,11 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if h.audit, err = audit.Open(audit.Config{Path: h.data.join(AuditFile), Logger: h.log.Named("audit")}); err != nil {
 		return h, err
 	}
-	if h.starter, err = proc.New(proc.Config{Isolation: proc.Isolation(cfg.Isolation), Logger: h.log.Named("proc")}); err != nil {
-		return h, err
-	}
 	if h.engine, err = engine.New(engine.Config{Logger: h.log.Named("engine"), CacheDir: filepath.Join(h.cfg.CacheDir, "code")}); err != nil {
 		return h, err
 	}
 	h.sessions, err = session.Open(session.Config{
-		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace,
+		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace, User: h.account,
 		MaxSessions: cfg.MaxSessions, Logger: h.log.Named("session"),
 	})
 	if err != nil {
@@ -215,32 +231,8 @@ func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 }
 
-// newKernel makes the kernel of a session and a plugin. It sees the zones in
-// the plugin's file scope, in its working directory.
-func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
-	if o.Language != "python" {
-		return nil, abi.Errorf(abi.CodeUnavailable, "this host has no kernel for %q", o.Language).WithHint("use python")
-	}
-	var views []proc.View
-	if o.Files != nil {
-		for _, zone := range abi.Zones() {
-			if access := *o.Files.Zone(zone); access != abi.AccessNone {
-				views = append(views, proc.View{
-					Source: o.Workspace.Path(zone), Target: "/" + zone, Link: zone,
-					// Appends can't be had through a folder view.
-					ReadOnly: !access.Includes(abi.AccessWrite),
-				})
-			}
-		}
-	}
-	return kernel.New(kernel.Config{
-		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
-		Starter: h.starter, Language: o.Language, Python: h.cfg.Python,
-		Dir: o.Dir, Views: views, Lost: o.Lost, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
-		// The grant is the bound; the policy and the bridge keep it.
-		MaxTime: abi.MaxTimeoutMS * time.Millisecond,
-	})
-}
+// Isolated says whether kernels stand behind walls; Status says which.
+func (h *Host) Isolated() bool { return h.starter.Isolated() }
 
 // Sessions returns the sessions, for the doors.
 func (h *Host) Sessions() *session.Store { return h.sessions }

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -81,12 +83,15 @@ func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi
 		return granted, nil, err
 	}
 
-	granted = policy.Effective(most, most, nil)
+	closed := clone(most)
+	closeRules(closed.HTTP)
+	granted = policy.Effective(closed, closed, nil)
 	if old != nil {
 		kept := policy.Effective(*old, most, nil)
 		if !t.Widen {
 			granted = kept
 		} else if kept.HTTP != nil {
+			granted.HTTP.Allow = addRules(granted.HTTP.Allow, kept.HTTP.Allow)
 			granted.HTTP.Secrets = addSecrets(granted.HTTP.Secrets, kept.HTTP.Secrets)
 		}
 	}
@@ -94,7 +99,7 @@ func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi
 		return granted, nil, abi.Errorf(abi.CodeInvalidArgument, "the entry that there is grants the plugin none of the hosts %s", strings.Join(t.Hosts, ", ")).
 			WithHint("say --widen as well, to grant what the plugin asks for beyond its entry")
 	}
-	return granted, slices.Concat(beyond(most, granted, byWiden), withheld, openSecrets(asked.HTTP, granted.HTTP)), nil
+	return granted, slices.Concat(beyond(closed, granted, byWiden), withheld, openSecrets(asked.HTTP, granted.HTTP)), nil
 }
 
 // clone copies what steps change of capabilities.
@@ -174,6 +179,33 @@ func narrow(h *abi.HTTPScope, hosts []string) error {
 
 func anyHost(h *abi.HTTPScope) bool {
 	return h != nil && slices.ContainsFunc(h.Allow, func(r abi.HTTPRule) bool { return slices.Contains(r.Hosts, abi.AnyHost) })
+}
+
+// closeRules takes from rules what a manifest leaves to its operator, who writes
+// it by hand: of all ports the schemes' own are left, and of all addresses the
+// public ones.
+func closeRules(h *abi.HTTPScope) {
+	if h == nil {
+		return
+	}
+	h.Allow = slices.Clone(h.Allow)
+	for i, r := range h.Allow {
+		if slices.Contains(r.Ports, abi.AnyPort) {
+			h.Allow[i].Ports = nil
+		}
+		h.Allow[i].Addresses = slices.DeleteFunc(slices.Clone(r.Addresses), func(p netip.Prefix) bool { return p.Bits() == 0 })
+	}
+}
+
+// addRules adds the rules of more that aren't in list, such as those in which an
+// operator wrote ports and addresses.
+func addRules(list, more []abi.HTTPRule) []abi.HTTPRule {
+	for _, r := range more {
+		if !slices.ContainsFunc(list, func(o abi.HTTPRule) bool { return reflect.DeepEqual(o, r) }) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // isOpen says whether a manifest leaves to its operator which secret it is.

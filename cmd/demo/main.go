@@ -42,7 +42,9 @@ func run(ctx context.Context, sallyport, python, pictures string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	st := &stage{dir: dir}
+	site := openSite()
+	defer site.close()
+	st := &stage{dir: dir, site: site}
 	if st.sallyport, err = filepath.Abs(sallyport); err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func run(ctx context.Context, sallyport, python, pictures string) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &play{agent: agent, operator: operator, pictures: pictures}
+	p := &play{agent: agent, operator: operator, pictures: pictures, site: site, secret: st.path("policy.yaml")}
 	for i, s := range p.steps() {
 		fmt.Printf("\n%d. %s\n", i+1, s.title)
 		if err := s.do(ctx); err != nil {
@@ -74,6 +76,7 @@ func run(ctx context.Context, sallyport, python, pictures string) (err error) {
 // A stage is the folder in which the host runs: plugins, policy, data.
 type stage struct {
 	dir, sallyport, python string
+	site                   *site
 }
 
 func (st *stage) path(name ...string) string {
@@ -92,16 +95,16 @@ func (st *stage) command(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// set builds the plugins and writes the policy: python and files as they ask;
-// borrower without the kernel it asks for; changer as it was before its file
-// changed; hello not at all.
+// set builds the plugins and writes the policy: files as it asks; python and
+// http with one host of all that they ask for; ungranted without the kernel it
+// asks for; echo as it was before its file changed; hello not at all.
 func (st *stage) set(ctx context.Context) error {
 	if err := os.Mkdir(st.path("plugins"), 0o700); err != nil {
 		return err
 	}
 	wasm := func(name string) string { return st.path("plugins", name+".wasm") }
 	sources := []struct{ name, dir string }{
-		{"python", "plugins/python"}, {"files", "plugins/files"},
+		{"python", "plugins/python"}, {"files", "plugins/files"}, {"http", "plugins/http"},
 		{"hello", "testdata/plugins/hello"}, {"echo", "testdata/plugins/echo"}, {"ungranted", "testdata/plugins/ungranted"},
 	}
 	for _, s := range sources {
@@ -109,11 +112,16 @@ func (st *stage) set(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, args := range [][]string{{"python"}, {"files"}, {"echo"}, {"ungranted", "--without", "kernel"}} {
+	for _, args := range [][]string{
+		{"python", "--host", siteHost}, {"http", "--host", siteHost}, {"files"}, {"echo"}, {"ungranted", "--without", "kernel"},
+	} {
 		all := append([]string{"plugin", "allow", wasm(args[0]), "--policy", st.path("policy.yaml"), "--yes"}, args[1:]...)
 		if _, err := st.command(ctx, all...); err != nil {
 			return err
 		}
+	}
+	if err := st.site.grant(st.path("policy.yaml")); err != nil {
+		return err
 	}
 	// One more custom section changes what the file is, not what it does.
 	f, err := os.OpenFile(wasm("echo"), os.O_WRONLY|os.O_APPEND, 0)
@@ -136,7 +144,7 @@ func (st *stage) serve(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, st.sallyport, "serve", "--isolation=off", "--listen", "127.0.0.1:0",
+	cmd := exec.CommandContext(ctx, st.sallyport, "serve", "--listen", "127.0.0.1:0",
 		"--data-dir", st.path("data"), "--plugin-dir", st.path("plugins"), "--policy", st.path("policy.yaml"), "--python", st.python)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second

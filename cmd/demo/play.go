@@ -18,6 +18,8 @@ type play struct {
 	agent, operator *client
 	session         string
 	pictures        string // folder to keep the chart in
+	secret          string // a file of the host's that anybody on the machine may read
+	site            *site
 }
 
 type step struct {
@@ -33,6 +35,8 @@ func (p *play) steps() []step {
 		{"state persists, and an endless loop is interrupted", p.keepState},
 		{"files are read, written and edited, within the zones' rules", p.useFiles},
 		{"what wasn't granted is refused", p.meetRefusals},
+		{"code in the kernel tries the walls", p.tryWalls},
+		{"the network is what was granted", p.useNetwork},
 		{"the audit log", p.showAudit},
 	}
 }
@@ -307,7 +311,7 @@ func (p *play) showAudit(ctx context.Context) error {
 			denied++
 		}
 	}
-	if denied < 6 {
+	if denied < 8 {
 		return fmt.Errorf("the audit log has %d refusals, not all", denied)
 	}
 	say("%d entries of this session, %d of them refusals; the last ones:", len(log.Entries), denied)

@@ -32,16 +32,22 @@ type Config struct {
 	Policy       string   `yaml:"policy"`
 	Python       string   `yaml:"python"`
 	Isolation    string   `yaml:"isolation"`
-	MaxSessions  int      `yaml:"max_sessions"`
-	LogLevel     string   `yaml:"log_level"`
-	LogFormat    string   `yaml:"log_format"`
+	Bubblewrap   string   `yaml:"bubblewrap"`
+
+	KernelMemoryMiB int `yaml:"kernel_memory_mib"`
+	KernelProcesses int `yaml:"kernel_processes"`
+
+	CAFile      string `yaml:"ca_file"`
+	MaxSessions int    `yaml:"max_sessions"`
+	LogLevel    string `yaml:"log_level"`
+	LogFormat   string `yaml:"log_format"`
 }
 
 // defaults are the settings where nobody says otherwise.
 func defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:7425", DataDir: "sallyport-data", PluginDir: "build/plugins", Policy: "policy.yaml",
-		Python: defaultPython(), Isolation: "required", LogLevel: "info", LogFormat: "text",
+		Python: defaultPython(), Isolation: "required", Bubblewrap: "bwrap", LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -71,6 +77,10 @@ var settings = []setting{
 	{"policy", "the whitelist", nil, func(c *Config) any { return &c.Policy }},
 	{"python", "the kernels' interpreter", nil, func(c *Config) any { return &c.Python }},
 	{"isolation", "walls round child processes: required, preferred or off", []string{"required", "preferred", "off"}, func(c *Config) any { return &c.Isolation }},
+	{"bubblewrap", "the program that puts the walls up", nil, func(c *Config) any { return &c.Bubblewrap }},
+	{"kernel_memory_mib", "memory of one kernel's processes, in MiB; 0 is the host's default", nil, func(c *Config) any { return &c.KernelMemoryMiB }},
+	{"kernel_processes", "processes and threads of one kernel; 0 is the host's default", nil, func(c *Config) any { return &c.KernelProcesses }},
+	{"ca_file", "PEM file of authorities to trust, besides the system's, when plugins fetch", nil, func(c *Config) any { return &c.CAFile }},
 	{"max_sessions", "sessions that may be open at once; 0 is the host's default", nil, func(c *Config) any { return &c.MaxSessions }},
 	{"log_level", "debug, info, warn or error", []string{"debug", "info", "warn", "error"}, func(c *Config) any { return &c.LogLevel }},
 	{"log_format", "text or json", []string{"text", "json"}, func(c *Config) any { return &c.LogFormat }},

@@ -16,7 +16,8 @@ import (
 func (c Config) host(log hclog.Logger) host.Config {
 	return host.Config{
 		DataDir: c.DataDir, PluginDir: c.PluginDir, PolicyFile: c.Policy, Python: c.Python,
-		Isolation: c.Isolation, MaxSessions: c.MaxSessions, Logger: log,
+		Isolation: c.Isolation, Bubblewrap: c.Bubblewrap, KernelMemoryMiB: c.KernelMemoryMiB, KernelProcesses: c.KernelProcesses,
+		CAFile: c.CAFile, MaxSessions: c.MaxSessions, Logger: log,
 	}
 }
 
@@ -25,7 +26,8 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "say what is there, what is missing, and what protects this machine",
 		Long: `Doctor tries what a host with these settings would need, changes nothing, and
-says of each part what there is and what to do:
+says of each part what there is and what to do. It tries every wall round child
+processes by starting one behind it that attempts to get past:
 
   ok        it is there
   warning   a host works, with less; or one is at work on this data directory
@@ -33,11 +35,12 @@ says of each part what there is and what to do:
             that can be read, it starts, and calls fail
 
 It fails when something is missing.`,
-		Example: `  sallyport doctor --isolation=off`,
-		Args:    exactly(),
+		Example: `  sallyport doctor
+  sallyport doctor --isolation=preferred --json`,
+		Args: exactly(),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print the findings as JSON")
-	addSettings(cmd, "listen", "data_dir", "plugin_dir", "policy", "python", "isolation")
+	addSettings(cmd, "listen", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {

@@ -93,7 +93,7 @@ you grant it, and agents see only the plugins' tools, over HTTP.
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().String("config", "", "settings file (default: sallyport.yaml, if it is there)")
-	root.AddCommand(newServe(), newCall(), newPlugin(), newToken(), newAudit(), newDoctor(), newVersion())
+	root.AddCommand(newServe(), newCall(), newPlugin(), newToken(), newSecret(), newAudit(), newDoctor(), newVersion())
 	return root
 }
 

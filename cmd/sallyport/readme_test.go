@@ -10,9 +10,10 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/host/hosttest"
+	"github.com/sallyport-dev/sallyport/host/policy"
 )
 
-// readmeBlocks returns the README's shell blocks that are marked for a test.
+// readmeBlocks returns the README's blocks that are marked for a test.
 func readmeBlocks(t *testing.T) map[string]string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(hosttest.Root(), "README.md"))
@@ -20,7 +21,7 @@ func readmeBlocks(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	blocks := map[string]string{}
-	for _, m := range regexp.MustCompile("(?s)<!-- test: (\\w+) -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile("(?s)<!-- test: (\\w+) -->\n```(?:sh|yaml)\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
 		blocks[m[1]] = m[2]
 	}
 	return blocks
@@ -53,18 +54,30 @@ func TestREADME(t *testing.T) {
 		if err := os.MkdirAll(plugins, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(hosttest.Plugin(t, "plugins/python"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(plugins, "python.wasm"), b, 0o644); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"python", "http"} {
+			b, err := os.ReadFile(hosttest.Plugin(t, "plugins/"+name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(plugins, name+".wasm"), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 		out := shell(t, dir, blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t), "SALLYPORT_LISTEN=127.0.0.1:0")
 		for _, want := range []string{"python", "allowed", "spt_", "isolation"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("the output lacks %q:\n%s", want, out)
 			}
+		}
+	})
+	t.Run("policy", func(t *testing.T) {
+		grant := "    " + strings.ReplaceAll(strings.TrimSpace(blocks["policy"]), "\n", "\n    ")
+		p, err := policy.Parse([]byte("version: 1\nplugins:\n  - name: http\n    digest: sha256:" + strings.Repeat("0", 64) + "\n" + grant + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if http := p.Plugins[0].Grant.HTTP; http == nil || len(http.Allow) != 2 || len(http.Secrets) != 1 {
+			t.Errorf("it grants %+v", http)
 		}
 	})
 	t.Run("agent", func(t *testing.T) {
@@ -122,20 +135,20 @@ func TestCtrlCInMidCall(t *testing.T) {
 	out := shell(t, dir, `
 sallyport plugin allow plugins/python.wasm --policy policy.yaml --yes >/dev/null
 export SALLYPORT_TOKEN=$(sallyport token create --data-dir data --role agent --name test)
-sallyport serve --isolation=off --listen 127.0.0.1:0 --data-dir data --plugin-dir plugins --policy policy.yaml >out 2>log &
+sallyport serve --listen 127.0.0.1:0 --data-dir data --plugin-dir plugins --policy policy.yaml >out 2>log &
 host=$!
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 timeout 60 bash -c 'until grep -q "^listening on " out; do sleep .02; done'
 url=$(sed -n 's/^listening on //p' out)
-sallyport call python_run '{"code": "import os\nprint(os.getpid(), flush=True)\nwhile True: pass"}' --url $url >result 2>live &
+sallyport call python_run '{"code": "print(\"looping\", flush=True)\nwhile True: pass"}' --url $url >result 2>live &
 call=$!
-timeout 60 bash -c 'until grep -q "^[0-9]" live; do sleep .02; done'
-kernel=$(grep -m1 -o '^[0-9]*' live)
+timeout 60 bash -c 'until grep -q "^looping" live; do sleep .02; done'
+kernel=$(sed -n 's/.*started a kernel:.* pid=\([0-9]*\).*/\1/p' log)
 kill -INT $host
 wait $host && echo "the host ended well" || { echo "the host ended with $?"; cat log; }
 wait $call && echo "the call succeeded" || echo "the call failed"
 cat live
-if kill -0 $kernel 2>/dev/null; then echo "the kernel is still there"; else echo "the kernel is gone"; fi
+if test -z "$kernel" || kill -0 $kernel 2>/dev/null; then echo "the kernel is still there"; else echo "the kernel is gone"; fi
 sallyport audit --verify --data-dir data
 sallyport audit --data-dir data | grep -q host.stop && echo "the log ends well"
 `, "SALLYPORT_PYTHON="+hosttest.Python(t))

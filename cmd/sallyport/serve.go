@@ -22,14 +22,17 @@ func newServe() *cobra.Command {
 		Long: `Serve runs a host until it is interrupted. It prints one line to stdout when it
 is ready, "listening on URL", and logs to stderr.
 
-The host can't isolate kernels yet, so serve needs --isolation=off: plugins run
-in their sandbox, but the Python that they run is an ordinary process of this
-account, with its files and its network. So it listens on loopback only.`,
-		Example: `  sallyport serve --isolation=off
-  sallyport serve --isolation=off --listen 127.0.0.1:0 --data-dir /tmp/try`,
+Plugins run in their sandbox, and the Python that they run behind walls of its
+own: namespaces, a read-only system, no network, an account and limits of its
+own. Where those walls can't be had serve refuses to start, and says what to do;
+--isolation=preferred takes those that can be had, --isolation=off none.
+"sallyport doctor" tries them. Serve speaks plain HTTP and listens on loopback
+only.`,
+		Example: `  sallyport serve
+  sallyport serve --listen 127.0.0.1:0 --data-dir /tmp/try`,
 		Args: exactly(),
 	}
-	addSettings(cmd, "listen", "allowed_hosts", "data_dir", "plugin_dir", "policy", "python", "isolation", "max_sessions", "log_level", "log_format")
+	addSettings(cmd, "listen", "allowed_hosts", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap", "kernel_memory_mib", "kernel_processes", "ca_file", "max_sessions", "log_level", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {
@@ -44,9 +47,6 @@ account, with its files and its network. So it listens on loopback only.`,
 const shutdownTimeout = 15 * time.Second
 
 func serve(cmd *cobra.Command, cfg Config) (err error) {
-	if err := host.CheckIsolation(cfg.Isolation); err != nil {
-		return err
-	}
 	log := cfg.logger(cmd)
 	listener, err := listen(cfg.Listen)
 	if err != nil {
@@ -67,11 +67,13 @@ func serve(cmd *cobra.Command, cfg Config) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	log.Warn("isolation is off: kernels are ordinary processes of this account, with its files and its network")
+	if !h.Isolated() {
+		log.Warn("kernels are not isolated: they are ordinary processes of this account, with its files and its network", "isolation", cfg.Isolation)
+	}
 	return serveHTTP(cmd, listener, api)
 }
 
-// listen opens a loopback address: without walls, no other may be served.
+// listen opens a loopback address: tokens don't cross a network in the clear.
 func listen(address string) (net.Listener, error) {
 	name, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -79,7 +81,7 @@ func listen(address string) (net.Listener, error) {
 	}
 	if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, abi.Errorf(abi.CodeInvalidArgument, "listen address is %q, which is not on loopback", address).
-			WithHint("use 127.0.0.1: kernels are not isolated, so no other machine may reach this host")
+			WithHint("use 127.0.0.1, and put a proxy that speaks TLS in front for other machines: serve speaks plain HTTP")
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -27,6 +27,7 @@ const (
 	KindOpIntent      = "op.intent"    // a capability is about to be used
 	KindOpOutcome     = "op.outcome"   // what came of it
 	KindFile          = "file"         // a change of a zone, or its refusal
+	KindEgress        = "egress"       // a decision on what goes out
 	KindPluginAdmit   = "plugin.admit" // the whitelist let it in
 	KindPluginRefuse  = "plugin.refuse"
 	KindPluginRevoke  = "plugin.revoke" // it was replaced or taken away; what ran was ended

@@ -32,7 +32,7 @@ var rules = map[string]rule{
 	"sdk/http":             {"abi sdk", "", "as sdk/kernel"},
 	"sdk/sdktest":          {"abi sdk sdk/internal", "", "authors test without a host"},
 	"plugins":              {"abi sdk", "", "a plugin sees the host through the SDK alone"},
-	"host":                 {"abi host/audit host/kernel host/plugin host/policy host/session host/strictyaml host/workspace host/internal/bridge host/internal/engine host/internal/proc", "github.com/hashicorp/go-hclog golang.org/x/sys", "the only place that wires"},
+	"host":                 {"abi host/audit host/fetch host/kernel host/plugin host/policy host/session host/strictyaml host/workspace host/internal/bridge host/internal/egress host/internal/engine host/internal/proc", "github.com/hashicorp/go-hclog golang.org/x/sys", "the only place that wires"},
 	"host/policy":          {"abi host/strictyaml", "", "pure: the decision can be tested without a host"},
 	"host/plugin":          {"abi host/strictyaml", "github.com/google/jsonschema-go", "an artifact is read and built without a host"},
 	"host/strictyaml":      {"abi", "github.com/goccy/go-yaml", "what people write by hand is read one way, with line and column"},

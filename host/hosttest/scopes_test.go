@@ -1,8 +1,16 @@
 package hosttest_test
 
 import (
+	"encoding"
+	"encoding/pem"
+	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,12 +29,25 @@ type arguments map[string]any
 // needs more of it shows that it is held.
 type scope struct {
 	tool   string
-	args   arguments // of a call that needs what the plugin asks for
+	args   arguments // of a call that needs what the plugin asks for; PLAIN and SAFE in it are the sites' addresses
 	narrow func(*policy.Entry)
 	code   abi.Code // of the same call's refusal, once narrowed
 	grant  string   // that the refusal names
 	says   string   // what it says, or hints at, of a limit
+	shows  string   // of a scope that refuses nothing: what the result has, and once narrowed has no more
 }
+
+// The secrets of the host, by their names. The safe site asks for the first.
+var secrets = map[string]string{"token": "the-right-one", "other": "the-wrong-one"}
+
+// httpRule returns the one rule for http of an entry.
+func httpRule(e *policy.Entry) *abi.HTTPRule { return &e.Grant.HTTP.Allow[0] }
+
+// httpSecret returns its one secret.
+func httpSecret(e *policy.Entry) *abi.HTTPSecret { return &e.Grant.HTTP.Secrets[0] }
+
+// asks is a request for what takes the secret.
+var asks = arguments{"url": "SAFE/secret"}
 
 var scopes = map[string]scope{
 	"kernel.languages": {
@@ -38,6 +59,63 @@ var scopes = map[string]scope{
 		tool: "ungranted_run", args: arguments{"code": "1+1", "timeout_seconds": 45},
 		narrow: func(e *policy.Entry) { e.Grant.Kernel.MaxTime = abi.Duration(44 * time.Second) },
 		code:   abi.CodePermissionDenied, grant: "kernel.max_time: 45s",
+	},
+	"kernel.network": {
+		tool:   "python_run",
+		args:   arguments{"code": "import urllib.request\nprint(urllib.request.urlopen('PLAIN/').read().decode())"},
+		narrow: func(e *policy.Entry) { e.Grant.Kernel.Network = false },
+		shows:  "welcome",
+	},
+	"http.allow.hosts": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/"},
+		narrow: func(e *policy.Entry) { httpRule(e).Hosts = []string{"example.com"} },
+		code:   abi.CodePermissionDenied, grant: "http.allow: http://127.0.0.1:",
+	},
+	"http.allow.schemes": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/"},
+		narrow: func(e *policy.Entry) { httpRule(e).Schemes = []string{"https"} },
+		code:   abi.CodePermissionDenied, grant: "http.allow: http://127.0.0.1:",
+	},
+	"http.allow.ports": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/"},
+		narrow: func(e *policy.Entry) { httpRule(e).Ports = []abi.PortRange{{First: 1, Last: 1}} },
+		code:   abi.CodePermissionDenied, grant: "http.allow: http://127.0.0.1:",
+	},
+	"http.allow.methods": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/", "method": "POST", "body": "x"},
+		narrow: func(e *policy.Entry) { httpRule(e).Methods = []string{"GET"} },
+		code:   abi.CodePermissionDenied, grant: "http.allow: ",
+	},
+	"http.allow.addresses": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/"},
+		narrow: func(e *policy.Entry) { httpRule(e).Addresses = nil },
+		code:   abi.CodePermissionDenied, grant: "http.allow.addresses: 127.0.0.1/32",
+	},
+	"http.secrets.name": {
+		tool: "http_fetch", args: asks, shows: "the secret came",
+		narrow: func(e *policy.Entry) { httpSecret(e).Name = "other" },
+	},
+	"http.secrets.header": {
+		tool: "http_fetch", args: asks, shows: "the secret came",
+		narrow: func(e *policy.Entry) { httpSecret(e).Header = "X-Other" },
+	},
+	"http.secrets.prefix": {
+		tool: "http_fetch", args: asks, shows: "the secret came",
+		narrow: func(e *policy.Entry) { httpSecret(e).Prefix = "" },
+	},
+	"http.secrets.hosts": {
+		tool: "http_fetch", args: asks, shows: "the secret came",
+		narrow: func(e *policy.Entry) { httpSecret(e).Hosts = []string{"example.com"} },
+	},
+	"http.max_time": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/", "timeout_seconds": 9},
+		narrow: func(e *policy.Entry) { e.Grant.HTTP.MaxTime = abi.Duration(8 * time.Second) },
+		code:   abi.CodePermissionDenied, grant: "http.max_time: 9s",
+	},
+	"http.max_bytes": {
+		tool: "http_fetch", args: arguments{"url": "PLAIN/"},
+		narrow: func(e *policy.Entry) { e.Grant.HTTP.MaxBytes = 3 },
+		code:   abi.CodeResourceExhausted, says: "http.max_bytes",
 	},
 	"files.upload": {
 		tool: "files_list", args: arguments{"path": "upload"},
@@ -83,8 +161,12 @@ func leaves(t *testing.T, typ reflect.Type, prefix string) []string {
 			t.Fatalf("%s.%s has no name in JSON", typ, field.Name)
 		}
 		inner := field.Type
-		if inner.Kind() == reflect.Pointer {
+		if inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
 			inner = inner.Elem()
+		}
+		if inner.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+			names = append(names, prefix+name) // written as one word
+			continue
 		}
 		if inner.Kind() == reflect.Struct {
 			names = append(names, leaves(t, inner, prefix+name+".")...)
@@ -105,11 +187,23 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 	if have := slices.Sorted(maps.Keys(scopes)); !slices.Equal(declared, have) {
 		t.Fatalf("what can be declared is\n%q\nand these have a row:\n%q", declared, have)
 	}
+	web := newSites(t)
 	stage := func(t *testing.T, edit func(*policy.Entry)) *hosttest.Stage {
 		s := hosttest.NewStage(t, hosttest.Options{
-			Plugins: []string{"testdata/plugins/ungranted", "testdata/plugins/badboy", "plugins/files"},
-			Edit:    edit,
+			Plugins: []string{"testdata/plugins/ungranted", "testdata/plugins/badboy", "plugins/files", "plugins/http", "plugins/python"},
+			Edit: func(e *policy.Entry) {
+				web.grant(e)
+				if edit != nil {
+					edit(e)
+				}
+			},
+			Config: func(c *host.Config) { c.CAFile = web.authority },
 		})
+		for name, value := range secrets {
+			if err := host.SetSecret(s.DataDir, name, []byte(value)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		var list struct{ Plugins []host.PluginStatus }
 		s.Operator.JSON(http.MethodGet, "/v1/plugins", "", &list)
 		for _, p := range list.Plugins {
@@ -123,7 +217,9 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 	for _, name := range declared {
 		sc := scopes[name]
 		t.Run(name, func(t *testing.T) {
-			if a := whole.Agent.Try(whole.Agent.Session(), sc.tool, sc.args); a.StatusCode != http.StatusOK {
+			args := web.fill(sc.args)
+			a := whole.Agent.Try(whole.Agent.Session(), sc.tool, args)
+			if a.StatusCode != http.StatusOK || !strings.Contains(string(a.Body), sc.shows) {
 				t.Fatalf("what was granted came to %d %s", a.StatusCode, a.Body)
 			}
 			plugin, _ := abi.SplitName(sc.tool)
@@ -132,13 +228,86 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 					sc.narrow(e)
 				}
 			})
-			p := narrowed.Agent.Try(narrowed.Agent.Session(), sc.tool, sc.args).Problem(t)
-			if p.Code != sc.code || p.Grant != sc.grant || !strings.Contains(p.Detail+"\n"+p.Hint, sc.says) {
+			a = narrowed.Agent.Try(narrowed.Agent.Session(), sc.tool, args)
+			if sc.shows != "" {
+				if a.StatusCode != http.StatusOK || strings.Contains(string(a.Body), sc.shows) {
+					t.Errorf("granted less, it came to %d %s", a.StatusCode, a.Body)
+				}
+				return
+			}
+			p := a.Problem(t)
+			if p.Code != sc.code || !strings.HasPrefix(p.Grant, sc.grant) || !strings.Contains(p.Detail+"\n"+p.Hint, sc.says) {
 				t.Errorf("granted less, it came to %+v", p)
 			}
-			if (sc.grant == "") == (sc.says == "") || sc.grant != "" && !strings.HasPrefix(sc.grant, name+": ") || sc.says != "" && sc.says != name {
+			parent, _, _ := strings.Cut(sc.grant, ":")
+			if (sc.grant == "") == (sc.says == "") || sc.grant != "" && !strings.HasPrefix(name, parent) || sc.says != "" && sc.says != name {
 				t.Errorf("the row is about something else: %q, %q", sc.grant, sc.says)
 			}
 		})
 	}
+}
+
+// sites are what the plugins of the scopes' test reach for.
+type sites struct {
+	plain, safe *httptest.Server
+	authority   string // the file with the safe one's
+}
+
+func newSites(t *testing.T) *sites {
+	t.Helper()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/secret" {
+			if r.Header.Get("X-Token") == "Bearer "+secrets["token"] {
+				io.WriteString(w, "the secret came")
+			} else {
+				io.WriteString(w, "no secret, or another one")
+			}
+			return
+		}
+		io.WriteString(w, "welcome")
+	})
+	s := &sites{plain: httptest.NewServer(handler), safe: httptest.NewTLSServer(handler), authority: filepath.Join(t.TempDir(), "authority.pem")}
+	t.Cleanup(s.plain.Close)
+	t.Cleanup(s.safe.Close)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.safe.Certificate().Raw})
+	if err := os.WriteFile(s.authority, certificate, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// grant grants the sites to the plugins that ask for the network.
+func (s *sites) grant(e *policy.Entry) {
+	if e.Name != "http" && e.Name != "python" {
+		return
+	}
+	var ports []abi.PortRange
+	for _, server := range []*httptest.Server{s.plain, s.safe} {
+		port := uint16(server.Listener.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, abi.PortRange{First: port, Last: port})
+	}
+	e.Grant.HTTP = &abi.HTTPScope{
+		Allow: []abi.HTTPRule{{
+			Hosts: []string{"127.0.0.1"}, Schemes: []string{"http", "https"}, Ports: ports, Methods: []string{"GET", "POST"},
+			Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		}},
+		MaxTime: abi.Duration(20 * time.Second), MaxBytes: 1 << 20,
+	}
+	if e.Name == "python" {
+		e.Grant.Kernel.Network = true
+		return
+	}
+	e.Grant.HTTP.Secrets = []abi.HTTPSecret{{Name: "token", Header: "X-Token", Prefix: "Bearer ", Hosts: []string{"127.0.0.1"}}}
+}
+
+// fill puts the sites' addresses into arguments.
+func (s *sites) fill(args arguments) arguments {
+	out := arguments{}
+	for k, v := range args {
+		if text, ok := v.(string); ok {
+			v = strings.NewReplacer("PLAIN", s.plain.URL, "SAFE", s.safe.URL).Replace(text)
+		}
+		out[k] = v
+	}
+	return out
 }

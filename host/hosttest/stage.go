@@ -38,7 +38,8 @@ type Stage struct {
 }
 
 // Options are how a Stage differs from the usual one. The zero value is a
-// host with the python and files plugins, granted what they ask for.
+// host with the python and files plugins, granted what they ask for, save the
+// network.
 type Options struct {
 	// Plugins are folders of plugins that are there and allowed; nil is
 	// plugins/python and plugins/files.
@@ -77,7 +78,7 @@ func NewStage(t testing.TB, o Options) *Stage {
 	s.WritePolicy(pol)
 	cfg := host.Config{
 		DataDir: s.DataDir, PluginDir: s.PluginDir, PolicyFile: s.PolicyFile,
-		Python: Python(t), Isolation: "off", CacheDir: filepath.Join(Root(), "build", "test", "cache"),
+		Python: Python(t), CacheDir: filepath.Join(Root(), "build", "test", "cache"),
 		Logger: testLog(t),
 	}
 	if o.Config != nil {
@@ -129,7 +130,7 @@ func (s *Stage) Close() {
 }
 
 // Install builds a plugin, copies it to the plugin directory and returns the
-// entry that grants what it asks for.
+// entry that grants what it asks for, save the network.
 func (s *Stage) Install(dir string) policy.Entry {
 	s.T.Helper()
 	file := Plugin(s.T, dir)
@@ -138,7 +139,14 @@ func (s *Stage) Install(dir string) policy.Entry {
 	a, err := plugin.Parse(b)
 	s.must(err)
 	s.must(os.WriteFile(filepath.Join(s.PluginDir, a.Manifest.Name+".wasm"), b, 0o644))
-	return policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: a.Manifest.Capabilities}
+	grant := a.Manifest.Capabilities
+	grant.HTTP = nil // as sallyport plugin allow does: hosts are granted by name
+	if grant.Kernel != nil {
+		kernel := *grant.Kernel
+		kernel.Network = false
+		grant.Kernel = &kernel
+	}
+	return policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: grant}
 }
 
 // WritePolicy replaces the policy file.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,19 +15,21 @@ import (
 )
 
 // stubborn is code that ignores every polite request to end.
-const stubborn = `import atexit, os, signal, time
+const stubborn = `import atexit, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-atexit.register(time.sleep, 60)
-print(os.getpid())`
+atexit.register(time.sleep, 60)`
 
-// pidOf runs code that prints a process id.
-func pidOf(s *hosttest.Stage, session, code string) int {
+// kernelPID returns the number, on this machine, of a session's kernel.
+func kernelPID(s *hosttest.Stage, session string) int {
 	s.T.Helper()
-	pid, err := strconv.Atoi(strings.TrimSpace(text(run(s, session, code))))
-	if err != nil {
-		s.T.Fatal(err)
+	var list struct {
+		Kernels []struct{ PID int }
 	}
-	return pid
+	s.Agent.JSON(http.MethodGet, "/v1/sessions/"+session+"/kernel", "", &list)
+	if len(list.Kernels) != 1 || list.Kernels[0].PID == 0 {
+		s.T.Fatalf("the kernels are %+v", list)
+	}
+	return list.Kernels[0].PID
 }
 
 // TestRevokingEndsKernelsWhateverTheyDo has a stubborn kernel in each of three
@@ -38,7 +39,9 @@ func TestRevokingEndsKernelsWhateverTheyDo(t *testing.T) {
 	s := hosttest.NewStage(t, hosttest.Options{Plugins: []string{"plugins/python"}})
 	var pids []int
 	for range 3 {
-		pids = append(pids, pidOf(s, s.Agent.Session(), stubborn))
+		session := s.Agent.Session()
+		run(s, session, stubborn)
+		pids = append(pids, kernelPID(s, session))
 	}
 	s.WritePolicy(&policy.Policy{Version: 1})
 	for _, pid := range pids {
@@ -51,7 +54,8 @@ func TestRevokingEndsKernelsWhateverTheyDo(t *testing.T) {
 func TestANarrowedGrantMeetsAFreshKernel(t *testing.T) {
 	s := hosttest.NewStage(t, hosttest.Options{Plugins: []string{"plugins/python"}})
 	session := s.Agent.Session()
-	old := pidOf(s, session, "x = 1\n"+stubborn)
+	run(s, session, "x = 1\n"+stubborn)
+	old := kernelPID(s, session)
 
 	entry := s.Install("plugins/python")
 	entry.Grant.Files = nil
@@ -62,9 +66,9 @@ func TestANarrowedGrantMeetsAFreshKernel(t *testing.T) {
 	if !strings.Contains(got, "False []") || !strings.Contains(got, "its grant was changed") {
 		t.Errorf("the old kernel, or its zones, are still there: %q", got)
 	}
-	now := pidOf(s, session, "import os\nprint(os.getpid())")
+	now := kernelPID(s, session)
 	waitGone(t, old)
-	if again := pidOf(s, session, "print(os.getpid())"); again != now {
+	if again := kernelPID(s, session); again != now || !alive(now) {
 		t.Errorf("the end of the old kernel took the new one with it: %d, then %d", now, again)
 	}
 }

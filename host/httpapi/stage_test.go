@@ -13,10 +13,6 @@ func withPython(python string) func(*host.Config) {
 	return func(c *host.Config) { c.Python = python }
 }
 
-func withIsolation(isolation string) func(*host.Config) {
-	return func(c *host.Config) { c.Isolation = isolation }
-}
-
 func withSessions(most int) func(*host.Config) {
 	return func(c *host.Config) { c.MaxSessions = most }
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -48,7 +49,10 @@ func ruleWords(r abi.HTTPRule) string {
 		methods = "requests of any method"
 	}
 	words := fmt.Sprintf("sends %s over %s to %s, %s", methods, and(r.Schemes), hostWords(r.Hosts), portWords(r))
-	if len(r.Addresses) > 0 {
+	open := func(p netip.Prefix) bool { return p.Bits() == 0 }
+	if slices.ContainsFunc(r.Addresses, open) {
+		words += ", also where that leads to addresses that aren't public, if you write their ranges in the policy by hand"
+	} else if len(r.Addresses) > 0 {
 		words += ", also where that leads to addresses of " + and(r.Addresses) + " that aren't public"
 	}
 	return words
@@ -64,6 +68,9 @@ func hostWords(hosts []string) string {
 // portWords takes a rule with its defaults.
 func portWords(r abi.HTTPRule) string {
 	ports := r.Ports
+	if slices.Contains(ports, abi.AnyPort) {
+		return "at any port"
+	}
 	if len(ports) == 0 {
 		if len(r.Schemes) > 1 {
 			return "each at its usual port"

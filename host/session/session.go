@@ -52,10 +52,11 @@ type KernelKey struct {
 type KernelOwner struct {
 	KernelKey
 	Session   string
+	Principal string               // whose session it is
 	User      workspace.Owner      // the account of its processes
 	Dir       string               // the kernel's own folder
 	Workspace *workspace.Workspace // the session's
-	Files     *abi.FilesScope      // the zones the plugin may use; nil is none
+	Granted   abi.Capabilities     // what the plugin may do, and so its kernel
 	Lost      string               // why the state of an earlier kernel is gone; "" where there was none
 }
 
@@ -84,9 +85,9 @@ func (s *Session) Enter(ctx context.Context) (run context.Context, leave func(),
 	}, nil
 }
 
-// Kernel returns the kernel of key, making it if there is none. files is the
-// plugin's file scope: the zones its kernel sees.
-func (s *Session) Kernel(key KernelKey, files *abi.FilesScope) (*kernel.Kernel, error) {
+// Kernel returns the kernel of key, making it if there is none. granted is what
+// the plugin may do.
+func (s *Session) Kernel(key KernelKey, granted abi.Capabilities) (*kernel.Kernel, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -97,8 +98,8 @@ func (s *Session) Kernel(key KernelKey, files *abi.FilesScope) (*kernel.Kernel, 
 	}
 	folder := kernelFolder(key)
 	k, err := s.newKernel(KernelOwner{
-		KernelKey: key, Session: s.ID, User: s.User, Dir: filepath.Join(s.dir, kernelsDir, folder),
-		Workspace: s.workspace, Files: files, Lost: s.lost[folder],
+		KernelKey: key, Session: s.ID, Principal: s.Owner, User: s.User, Dir: filepath.Join(s.dir, kernelsDir, folder),
+		Workspace: s.workspace, Granted: granted, Lost: s.lost[folder],
 	})
 	if err != nil {
 		return nil, err

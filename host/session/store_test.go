@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/kernel"
 	"github.com/sallyport-dev/sallyport/host/session"
 	"github.com/sallyport-dev/sallyport/host/workspace"
@@ -102,7 +103,7 @@ func TestKernelsAreMadeForTheSessionsAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := create(t, st)
-	if _, err := s.Kernel(session.KernelKey{Plugin: "p", Language: "python"}, nil); err == nil || owner.User != s.User || owner.User != new(accounts).user(1) {
+	if _, err := s.Kernel(session.KernelKey{Plugin: "p", Language: "python"}, abi.Capabilities{}); err == nil || owner.User != s.User || owner.User != new(accounts).user(1) {
 		t.Errorf("the kernel is for %v, the session has %v, %v", owner.User, s.User, err)
 	}
 	if slices.Contains(users.asked, 0) {

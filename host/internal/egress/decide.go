@@ -27,8 +27,8 @@ type Decision struct {
 
 // Decide looks at a target, resolves its host and records the decision. The
 // error is the decision's: permission_denied with the grant that is lacking,
-// invalid_argument, or, of a name that couldn't be resolved or a decision that
-// couldn't be recorded, unavailable.
+// invalid_argument, or, of a name that couldn't be resolved, unavailable. Of one
+// that couldn't be recorded it is Record's *abi.Error, else unavailable.
 func (g *Gate) Decide(ctx context.Context, t Target) (Decision, error) {
 	d := Decision{Target: t, Rule: -1}
 	t, err := t.canonical()
@@ -54,12 +54,7 @@ func (g *Gate) Decide(ctx context.Context, t Target) (Decision, error) {
 		return g.refuse(d, closedError())
 	}
 	d.Allowed = true
-	if err := g.record(d); err != nil {
-		d.Allowed, d.Rule = false, -1
-		d.Err = abi.Errorf(abi.CodeUnavailable, "the decision to allow %s couldn't be recorded", t).WithCause(err)
-		return d, d.Err
-	}
-	return d, nil
+	return g.record(d)
 }
 
 // covers says whether some rule covers t, its addresses aside.
@@ -83,17 +78,28 @@ func (g *Gate) decideURL(ctx context.Context, method string, u *url.URL) (Decisi
 func (g *Gate) refuse(d Decision, err error) (Decision, error) {
 	d.Err = abi.AsError(err)
 	d.Scheme, d.Host, d.Method = brief(d.Scheme), brief(d.Host), brief(d.Method)
-	if err := g.record(d); err != nil {
-		g.config.Logger.Error("a refusal couldn't be recorded", "target", d.Target, "error", err)
-	}
-	return d, d.Err
+	return g.record(d)
 }
 
-func (g *Gate) record(d Decision) error {
-	if g.config.Record == nil {
-		return errors.New("there is nothing to record decisions with")
+// record records d and returns it with its error. What can't be recorded isn't
+// allowed.
+func (g *Gate) record(d Decision) (Decision, error) {
+	err := errors.New("there is nothing to record decisions with")
+	if g.config.Record != nil {
+		err = g.config.Record(d)
 	}
-	return g.config.Record(d)
+	if err != nil {
+		d.Allowed, d.Rule = false, -1
+		e, ok := errors.AsType[*abi.Error](err)
+		if !ok {
+			e = abi.Errorf(abi.CodeUnavailable, "the decision on %s couldn't be recorded", d.Target).WithCause(err)
+		}
+		d.Err = e
+	}
+	if d.Err != nil {
+		return d, d.Err
+	}
+	return d, nil
 }
 
 // resolve returns the addresses of a canonical host, unmapped, each once.

@@ -205,6 +205,10 @@ func TestWhatIsNotRecordedIsNotAllowed(t *testing.T) {
 	if d.Allowed || abi.CodeOf(refusal) != abi.CodeUnavailable || !errors.Is(refusal, failing) {
 		t.Errorf("%v, %v", d, refusal)
 	}
+	failing = abi.Errorf(abi.CodeResourceExhausted, "too many decisions")
+	if d, err := g.Decide(t.Context(), target); d.Allowed || !errors.Is(err, failing) {
+		t.Errorf("%v, %v", d, err)
+	}
 	silent, err := egress.New(egress.Config{Rules: []abi.HTTPRule{rule("*")}})
 	if err != nil {
 		t.Fatal(err)

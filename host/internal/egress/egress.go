@@ -52,8 +52,8 @@ type Config struct {
 	// Resolver resolves names; nil is the system's, asked for absolute names.
 	Resolver Resolver
 	// Record is told every decision before it has an effect, by several
-	// goroutines at once. What it fails to record isn't allowed. Nil refuses
-	// everything.
+	// goroutines at once. What it fails to record isn't allowed, and its
+	// *abi.Error is what the asker is told. Nil refuses everything.
 	Record func(Decision) error
 	// RootCAs sign the certificates of origins that the round tripper talks to;
 	// nil is the system's.

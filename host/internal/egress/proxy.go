@@ -120,6 +120,13 @@ func (d *doorway) Accept() (net.Conn, error) {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.open.Add(1)
 	defer p.open.Done()
+	// An answer doesn't wait for the rest of a request, nor the connection for
+	// long.
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex()
+	if r.ContentLength != 0 {
+		defer func() { _ = control.SetReadDeadline(time.Now().Add(greetTime)) }()
+	}
 	inside, isTunnel := r.Context().Value(tunnelKey{}).(Target)
 	switch {
 	case isTunnel:
@@ -127,14 +134,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		p.connect(w, r)
 	case !r.URL.IsAbs():
-		refuse(w, invalid("this is a proxy, and the request is for a server").
+		refuse(w, r, invalid("this is a proxy, and the request is for a server").
 			WithHint("use it as a forward proxy: the whole url in the request line, or CONNECT"))
 	case r.URL.Scheme == "https" || r.URL.Scheme == "wss":
-		refuse(w, invalid("the proxy doesn't speak TLS for its clients").WithHint("use CONNECT for %s", r.URL.Scheme))
+		refuse(w, r, invalid("the proxy doesn't speak TLS for its clients").WithHint("use CONNECT for %s", r.URL.Scheme))
 	default:
 		if _, err := ParseTarget(r.RequestURI); err != nil {
 			_, err = p.gate.refuse(Decision{Target: Target{Host: r.URL.Host, Method: r.Method}, Rule: -1}, err)
-			refuse(w, err)
+			refuse(w, r, err)
 			return
 		}
 		p.forward(w, r)
@@ -169,16 +176,19 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request) {
 			if f.ctx.Err() != nil {
 				w.Header().Set("Connection", "close")
 			}
-			refuse(w, f.failure("the request failed", err))
+			refuse(w, r, f.failure("the request failed", err))
 		},
 	}
 	forwarder.ServeHTTP(w, r.WithContext(f.ctx))
 }
 
 // refuse answers with an error.
-func refuse(w http.ResponseWriter, err error) {
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := abi.AsError(err)
 	h := w.Header()
+	if r.ContentLength != 0 { // nobody waits for the body
+		h.Set("Connection", "close")
+	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status(e.Code))

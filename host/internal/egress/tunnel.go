@@ -18,27 +18,27 @@ import (
 func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 	g := p.gate
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		refuse(w, invalid("a CONNECT with a body"))
+		refuse(w, r, invalid("a CONNECT with a body"))
 		return
 	}
 	f := g.flow(r.Context())
 	defer f.end()
 	d, err := p.decideTunnel(f.ctx, r.RequestURI)
 	if err != nil {
-		refuse(w, err)
+		refuse(w, r, err)
 		return
 	}
 	var origin *conn
 	if d.Scheme == "https" {
 		if origin, err = g.dial(f.ctx, d); err != nil {
-			refuse(w, f.failure("the tunnel failed", err))
+			refuse(w, r, f.failure("the tunnel failed", err))
 			return
 		}
 		defer origin.Close()
 	}
 	raw, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		refuse(w, abi.AsError(err))
+		refuse(w, r, abi.AsError(err))
 		return
 	}
 	client := raw.(*conn)
@@ -130,7 +130,7 @@ func (p *proxy) serveInside(w http.ResponseWriter, r *http.Request, inside Targe
 	host, port, err := splitAuthority(r.Host, abi.SchemePort("http"))
 	switch {
 	case r.Method == http.MethodConnect:
-		refuse(w, invalid("a tunnel in a tunnel"))
+		refuse(w, r, invalid("a tunnel in a tunnel"))
 		return
 	case r.URL.IsAbs() && r.URL.Scheme != "http", r.URL.User != nil, r.URL.Opaque != "":
 		err = invalid("the url in the tunnel to %s isn't one of http", inside.authority())
@@ -140,7 +140,7 @@ func (p *proxy) serveInside(w http.ResponseWriter, r *http.Request, inside Targe
 	}
 	if err != nil {
 		_, err = p.gate.refuse(Decision{Target: inside, Rule: -1}, err)
-		refuse(w, err)
+		refuse(w, r, err)
 		return
 	}
 	r.URL.Scheme, r.URL.Host = "http", inside.authority()

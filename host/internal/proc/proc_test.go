@@ -23,11 +23,23 @@ import (
 const roleVariable = "PROC_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) == "host" {
+	switch os.Getenv(roleVariable) {
+	case "host":
 		beHost()
+	case "terminal":
+		beOnTerminal(false)
+	case "bare terminal":
+		beOnTerminal(true)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, clean := range cleanups {
+		clean()
+	}
+	os.Exit(code)
 }
+
+// cleanups run after all tests.
+var cleanups []func()
 
 // beHost starts a child that prints its own pid, and waits to be killed.
 func beHost() {

@@ -1,0 +1,92 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/audit"
+	"github.com/sallyport-dev/sallyport/host/internal/proc"
+	"github.com/sallyport-dev/sallyport/host/kernel"
+	"github.com/sallyport-dev/sallyport/host/session"
+	"github.com/sallyport-dev/sallyport/host/workspace"
+)
+
+// newStarter tries the walls of child processes. It fails where they are
+// required and can't be had.
+func newStarter(cfg Config) (*proc.Starter, error) {
+	s, err := proc.New(proc.Config{Isolation: proc.Isolation(cfg.Isolation), Bubblewrap: cfg.Bubblewrap, Logger: cfg.Logger.Named("proc")})
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return s, nil
+}
+
+// unavailable is the error of walls that can't be had.
+func unavailable(err error) error {
+	e := abi.Errorf(abi.CodeUnavailable, "%w", err)
+	if failure, ok := errors.AsType[*proc.Error](err); ok {
+		e.Hint = failure.Hint
+		if failure.Reason == proc.ReasonUnavailable {
+			e.Hint += "; or use --isolation=preferred for the walls that can be had, --isolation=off for none, knowing that kernels can then do whatever this account can"
+		}
+	}
+	return e
+}
+
+// account is that of the n-th session's processes.
+func (h *Host) account(n int) workspace.Owner { return workspace.Owner(h.starter.User(n)) }
+
+// newKernel makes the kernel of a session and a plugin. It sees the zones in
+// the plugin's file scope, at the paths that plugins see them at, and of the
+// network what the plugin may reach, if its kernels may.
+func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
+	if o.Language != "python" {
+		return nil, abi.Errorf(abi.CodeUnavailable, "this host has no kernel for %q", o.Language).WithHint("use python")
+	}
+	var views []proc.View
+	if files := o.Granted.Files; files != nil {
+		for _, zone := range abi.Zones() {
+			if access := *files.Zone(zone); access != abi.AccessNone {
+				views = append(views, proc.View{
+					Source: o.Workspace.Path(zone), Target: "/" + zone, Link: zone,
+					// Appends can't be had through a folder view.
+					ReadOnly: !access.Includes(abi.AccessWrite),
+				})
+			}
+		}
+	}
+	return kernel.New(kernel.Config{
+		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
+		Starter: h.starter, User: proc.User(o.User), Language: o.Language, Python: h.cfg.Python,
+		Dir: o.Dir, Views: views, Lost: o.Lost, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
+		Quotas: []proc.Quota{workspaceQuota(o.Workspace)},
+		Limits: proc.Limits{Memory: int64(h.cfg.KernelMemoryMiB) << 20, Processes: h.cfg.KernelProcesses, OpenFiles: 4096},
+		Gate:   h.kernelGate(o.Granted, audit.Entry{Principal: o.Principal, Session: o.Session, Plugin: o.Plugin}),
+		// The grant is the bound; the policy and the bridge keep it.
+		MaxTime: abi.MaxTimeoutMS * time.Millisecond,
+	})
+}
+
+// workspaceQuota is what a session's processes may fill of its zones.
+func workspaceQuota(w *workspace.Workspace) proc.Quota {
+	usage, err := w.Usage()
+	q := proc.Quota{Name: "the workspace", Bytes: usage.MaxBytes, Files: usage.MaxFiles}
+	q.Used = func() (int64, int, error) {
+		if err != nil {
+			return 0, 0, err
+		}
+		w.Changed()
+		now, err := w.Usage()
+		if err != nil {
+			return 0, 0, fmt.Errorf("measure the workspace: %w", err)
+		}
+		return now.Bytes, now.Files, nil
+	}
+	return q
+}
