@@ -49,6 +49,8 @@ func (n *network) open() (*fetch.Client, error) {
 	scope := *n.plugin.effective.HTTP // the policy asked for it before
 	gate, err := egress.New(egress.Config{
 		Rules: scope.Allow, RootCAs: n.host.roots, Record: n.record, Logger: n.host.log.Named("egress"),
+		// The client keeps the scope's bounds, and says so in their words.
+		MaxTime: max(egress.DefaultMaxTime, 2*time.Duration(scope.MaxTime)), MaxBytes: max(egress.DefaultMaxBytes, 2*scope.MaxBytes),
 	})
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func post(url, token, body string) error {
 func BenchmarkPython1Plus1OverRaw(b *testing.B) {
 	s := hosttest.NewStage(b, hosttest.Options{})
 	url := s.Server.URL + "/v1/sessions/" + s.Agent.Session() + "/tools/python_run"
-	starter, err := proc.New(proc.Config{Isolation: proc.IsolationOff})
+	starter, err := proc.New(proc.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/sallyport-dev/sallyport/host"
 )
@@ -20,6 +21,9 @@ func withSessions(most int) func(*host.Config) {
 func withQuota(bytes int64) func(*host.Config) {
 	return func(c *host.Config) { c.Workspace.MaxBytes = bytes }
 }
+
+// ownerOf returns the account that a file belongs to.
+func ownerOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 // alive says whether a process is there and not a zombie.
 func alive(pid int) bool {

@@ -88,11 +88,12 @@ func (s *Starter) Seen(v View) string {
 
 // User returns the account of the n-th tenant's children, n being 0 or more: an
 // unprivileged one of its own where the host can give one, the host's otherwise.
+// Those from the 30 000th on share one.
 func (s *Starter) User(n int) User {
-	if !s.accounts.own || n < 0 || n >= maxAccounts {
+	if !s.accounts.own {
 		return User{}
 	}
-	id := s.accounts.first + uint32(n)
+	id := s.accounts.first + uint32(min(max(n, 0), maxAccounts-1))
 	return User{UID: id, GID: id}
 }
 
