@@ -149,7 +149,7 @@ func (c *caller) do(ctx context.Context, method, path string, body []byte) (*htt
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, abi.Errorf(abi.CodeUnavailable, "the host can't be reached: %v", err).
-			WithHint("start it with: sallyport serve --isolation=off; or name its address with --url")
+			WithHint("start it with: sallyport serve; or name its address with --url")
 	}
 	if resp.StatusCode < 400 {
 		return resp, nil

@@ -12,7 +12,7 @@ import (
 
 const runDescription = `Run Python code and see what it prints, its last expression's value, its figures and its errors.
 
-Variables, imports and functions stay from one call to the next, so work in small steps. The working directory has upload/ (the user's files, read-only), output/ (for results: save files and figures here) and store/ (kept notes, read-only from Python). numpy, pandas and matplotlib are there. Figures that are shown come back as images. When the time is over the code is interrupted, and what it printed and its variables are kept.`
+Variables, imports and functions stay from one call to the next, so work in small steps. The working directory has upload/ (the user's files, read-only), output/ (for results: save files and figures here) and store/ (kept notes, read-only from Python). numpy, pandas and matplotlib are there. Figures that are shown come back as images. When the time is over the code is interrupted, and what it printed and its variables are kept. The network is what the operator granted and no more, through a proxy that urllib and most libraries find by themselves; where nothing was granted there is none, so don't install packages.`
 
 type runArgs struct {
 	Code    string  `json:"code" doc:"the Python code, as in a notebook cell; the value of the last expression is shown" minLength:"1"`

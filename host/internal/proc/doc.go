@@ -8,8 +8,17 @@
 // caller's.
 //
 // How much stands between a child and the host's account depends on the
-// Isolation; [Starter.Walls] says, in words for an operator, what holds and
-// what doesn't. The package never claims a wall that isn't there.
+// Isolation. Isolated children are started by bubblewrap: with namespaces of
+// their own, a read-only system and the folders in their Views, no network but
+// the addresses in Listen, two seccomp filters, and, where the host is root, an
+// unprivileged account. Control groups bound what they use, or a watcher where
+// none can be had. New tries each wall from inside; [Starter.Walls] says, in
+// words for an operator, what holds and what doesn't. The package never claims a
+// wall that isn't there, and never leaves one out in silence.
+//
+// A program that imports this package is its own stage: started with a first
+// argument of this package's, it does what has to be done inside the walls, and
+// nothing of its own (see stage_linux.go).
 //
 // Making a Starter makes this process the subreaper of its descendants, so that
 // orphans of a child are reaped here. Other code in the process may run
