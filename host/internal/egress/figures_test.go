@@ -134,7 +134,7 @@ func drainConn(c net.Conn, r io.Reader, hello []byte) error {
 
 // openTunnel sends a CONNECT and reads the answer.
 func openTunnel(c net.Conn, target string) (*bufio.Reader, error) {
-	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target); err != nil {
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: tunnel\r\n\r\n", target); err != nil {
 		return nil, err
 	}
 	r := bufio.NewReader(c)

@@ -21,6 +21,7 @@ type flow struct {
 
 	start time.Time
 	moved atomic.Int64 // when something last did, since start
+	sent  atomic.Bool  // the request's body, to its end
 	timer *time.Timer
 	unarm func() bool
 }
@@ -78,31 +79,34 @@ func (f *flow) failure(what string, err error) *abi.Error {
 }
 
 // tooMuch is the failure of what is larger than its bound.
-func (g *Gate) tooMuch(what string) *abi.Error {
-	return abi.Errorf(abi.CodeResourceExhausted, "%s has more than %d bytes, and that is the most", what, g.config.MaxBytes)
+func (g *Gate) tooMuch() *abi.Error {
+	return abi.Errorf(abi.CodeResourceExhausted, "the body has more than %d bytes, and that is the most", g.config.MaxBytes)
 }
 
 // A body is one of an exchange, request or response: bounded, and watched.
 type body struct {
 	io.ReadCloser
-	flow *flow
-	what string
-	left int64
-	ends bool // the flow ends with it
+	flow    *flow
+	request bool
+	left    int64
+	ends    bool // the flow ends with it
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	// One byte more than is left tells the end from too much.
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
 	if int64(n) > b.left {
-		n, err = int(b.left), b.flow.gate.tooMuch(b.what)
+		n, err = int(b.left), b.flow.gate.tooMuch()
 	}
 	b.left -= int64(n)
 	if n > 0 {
 		b.flow.progress()
 	}
-	if err != nil && err != io.EOF {
-		err = b.flow.failure(b.what, err)
+	switch {
+	case err == io.EOF && b.request:
+		b.flow.sent.Store(true)
+	case err != nil && err != io.EOF:
+		err = b.flow.failure("the body", err)
 	}
 	if err != nil && b.ends {
 		b.flow.end()
@@ -127,7 +131,7 @@ type upgraded struct {
 
 func (u *upgraded) Write(p []byte) (int, error) {
 	if int64(len(p)) > u.outLeft {
-		return 0, u.flow.gate.tooMuch("what was sent")
+		return 0, u.flow.gate.tooMuch()
 	}
 	n, err := u.out.Write(p)
 	u.outLeft -= int64(n)

@@ -120,12 +120,10 @@ func (d *doorway) Accept() (net.Conn, error) {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.open.Add(1)
 	defer p.open.Done()
-	// An answer doesn't wait for the rest of a request, nor the connection for
-	// long.
-	control := http.NewResponseController(w)
-	_ = control.EnableFullDuplex()
-	if r.ContentLength != 0 {
-		defer func() { _ = control.SetReadDeadline(time.Now().Add(greetTime)) }()
+	if r.ContentLength != 0 { // what is left of the body isn't waited for
+		defer func() {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(greetTime))
+		}()
 	}
 	inside, isTunnel := r.Context().Value(tunnelKey{}).(Target)
 	switch {
@@ -171,6 +169,12 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request) {
 					pr.Out.Header[name] = lines
 				}
 			}
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			if r.ContentLength != 0 && !f.sent.Load() { // nor does an answer wait for it
+				resp.Header.Set("Connection", "close")
+			}
+			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if f.ctx.Err() != nil {

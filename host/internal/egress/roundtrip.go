@@ -54,13 +54,18 @@ func (f *flow) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	f.progress()
 	resp.Request = req
+	switched := resp.StatusCode == http.StatusSwitchingProtocols
+	if switched && out.Header.Get("Upgrade") == "" {
+		_ = resp.Body.Close()
+		return nil, abi.Errorf(abi.CodeUnavailable, "%s changed the protocol without being asked to", out.URL.Host)
+	}
 	limit := f.gate.config.MaxBytes
 	if resp.ContentLength > limit && req.Method != http.MethodHead {
 		_ = resp.Body.Close()
-		return nil, f.gate.tooMuch("the response")
+		return nil, f.gate.tooMuch()
 	}
-	in := body{ReadCloser: resp.Body, flow: f, what: "the response", left: limit}
-	if w, ok := resp.Body.(io.Writer); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+	in := body{ReadCloser: resp.Body, flow: f, left: limit}
+	if w, ok := resp.Body.(io.Writer); ok && switched {
 		resp.Body = &upgraded{body: in, out: w, outLeft: limit}
 	} else {
 		resp.Body = &in
@@ -85,7 +90,7 @@ func (f *flow) outgoing(req *http.Request) (*http.Request, int, error) {
 		return nil, 0, invalid("the url has a space").WithHint("percent-encode it")
 	}
 	if req.ContentLength > g.config.MaxBytes {
-		return nil, 0, g.tooMuch("the request")
+		return nil, 0, g.tooMuch()
 	}
 	out := req.Clone(context.WithValue(f.ctx, decisionKey{}, d))
 	out.URL.Scheme, out.URL.Host, out.Host = d.Scheme, d.authority(), ""
@@ -107,7 +112,7 @@ func (f *flow) outgoing(req *http.Request) (*http.Request, int, error) {
 }
 
 func (f *flow) requestBody(b io.ReadCloser) io.ReadCloser {
-	return &body{ReadCloser: b, flow: f, what: "the request", left: f.gate.config.MaxBytes}
+	return &body{ReadCloser: b, flow: f, request: true, left: f.gate.config.MaxBytes}
 }
 
 // cleanHeader removes what is between a client and its proxy: hop-by-hop fields
