@@ -197,11 +197,19 @@ func closeRules(h *abi.HTTPScope) {
 	}
 }
 
-// addRules adds the rules of more that aren't in list, such as those in which an
-// operator wrote ports and addresses.
+// addRules adds to list the rules of more that allow what it doesn't, such as
+// those in which an operator wrote ports and addresses.
 func addRules(list, more []abi.HTTPRule) []abi.HTTPRule {
+	both := func(a, b []abi.HTTPRule) []abi.HTTPRule {
+		scope := policy.Effective(abi.Capabilities{HTTP: &abi.HTTPScope{Allow: a}}, abi.Capabilities{HTTP: &abi.HTTPScope{Allow: b}}, nil).HTTP
+		if scope == nil {
+			return nil
+		}
+		return scope.Allow
+	}
 	for _, r := range more {
-		if !slices.ContainsFunc(list, func(o abi.HTTPRule) bool { return reflect.DeepEqual(o, r) }) {
+		one := []abi.HTTPRule{r}
+		if !reflect.DeepEqual(both(one, list), both(one, one)) {
 			list = append(list, r)
 		}
 	}

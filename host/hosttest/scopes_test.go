@@ -188,9 +188,13 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 		t.Fatalf("what can be declared is\n%q\nand these have a row:\n%q", declared, have)
 	}
 	web := newSites(t)
-	stage := func(t *testing.T, edit func(*policy.Entry)) *hosttest.Stage {
+	folders := map[string]string{
+		"ungranted": "testdata/plugins/ungranted", "badboy": "testdata/plugins/badboy",
+		"files": "plugins/files", "http": "plugins/http", "python": "plugins/python",
+	}
+	stage := func(t *testing.T, edit func(*policy.Entry), plugins ...string) *hosttest.Stage {
 		s := hosttest.NewStage(t, hosttest.Options{
-			Plugins: []string{"testdata/plugins/ungranted", "testdata/plugins/badboy", "plugins/files", "plugins/http", "plugins/python"},
+			Plugins: plugins,
 			Edit: func(e *policy.Entry) {
 				web.grant(e)
 				if edit != nil {
@@ -213,7 +217,7 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 		}
 		return s
 	}
-	whole := stage(t, nil)
+	whole := stage(t, nil, slices.Sorted(maps.Values(folders))...)
 	for _, name := range declared {
 		sc := scopes[name]
 		t.Run(name, func(t *testing.T) {
@@ -223,11 +227,7 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 				t.Fatalf("what was granted came to %d %s", a.StatusCode, a.Body)
 			}
 			plugin, _ := abi.SplitName(sc.tool)
-			narrowed := stage(t, func(e *policy.Entry) {
-				if e.Name == plugin {
-					sc.narrow(e)
-				}
-			})
+			narrowed := stage(t, sc.narrow, folders[plugin])
 			a = narrowed.Agent.Try(narrowed.Agent.Session(), sc.tool, args)
 			if sc.shows != "" {
 				if a.StatusCode != http.StatusOK || strings.Contains(string(a.Body), sc.shows) {

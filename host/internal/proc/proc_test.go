@@ -25,7 +25,9 @@ const roleVariable = "PROC_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "host":
-		beHost()
+		beHost(proc.IsolationOff)
+	case "isolated host":
+		beHost(proc.IsolationRequired)
 	case "terminal":
 		beOnTerminal(false)
 	case "bare terminal":
@@ -42,12 +44,13 @@ func TestMain(m *testing.M) {
 var cleanups []func()
 
 // beHost starts a child that prints its own pid, and waits to be killed.
-func beHost() {
-	starter, err := proc.New(proc.Config{Isolation: proc.IsolationOff})
+func beHost(isolation proc.Isolation) {
+	starter, err := proc.New(proc.Config{Isolation: isolation})
 	if err == nil {
 		_, err = starter.Start(context.Background(), proc.Spec{
-			Path: "/bin/sh", Args: []string{"-c", "echo $$; exec sleep 1000"},
-			Env: map[string]string{"PATH": os.Getenv("PATH")}, Dir: "/", Stdout: os.Stdout,
+			Path: "/bin/sh", Args: []string{"-c", os.Getenv("PROC_TEST_SCRIPT")},
+			Env: map[string]string{"PATH": os.Getenv("PATH")}, Dir: os.TempDir(), Stdout: os.Stdout,
+			User: starter.User(0), Views: []proc.View{{Source: os.TempDir(), Target: "/dir"}},
 		})
 	}
 	if err != nil {
@@ -57,8 +60,34 @@ func beHost() {
 	select {}
 }
 
+// host starts a process that starts a child, which runs a script, and returns
+// what the child prints.
+func host(t *testing.T, role, script string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := exec.Command(self)
+	h.Env = append(os.Environ(), roleVariable+"="+role, "PROC_TEST_SCRIPT="+script, "TMPDIR="+openTempDir(t))
+	stdout, err := h.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Process.Kill(); h.Wait() })
+	return h, bufio.NewReader(stdout)
+}
+
+// newStarter returns a Starter without walls, or, in the tests whose name starts
+// so, one that requires them.
 func newStarter(t *testing.T) *proc.Starter {
 	t.Helper()
+	if strings.HasPrefix(t.Name(), "TestIsolated") {
+		return isolating(t)
+	}
 	s, err := proc.New(proc.Config{Isolation: proc.IsolationOff})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +104,9 @@ func shell(t *testing.T, script string) (proc.Spec, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { read.Close(); write.Close() })
+	if err := read.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	return proc.Spec{
 		Name: "script", Path: "/bin/sh", Args: []string{"-c", script},
 		Env: map[string]string{"PATH": "/usr/bin:/bin"}, Dir: t.TempDir(),
@@ -84,12 +116,26 @@ func shell(t *testing.T, script string) (proc.Spec, *bufio.Reader) {
 
 func start(t *testing.T, spec proc.Spec) *proc.Process {
 	t.Helper()
-	p, err := newStarter(t).Start(t.Context(), spec)
+	p, err := try(t, t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(t, p) })
 	return p
+}
+
+// try starts a child that may fail to. An isolated one sees its directory, and
+// has an account of its own where there is one.
+func try(t *testing.T, ctx context.Context, spec proc.Spec) (*proc.Process, error) {
+	t.Helper()
+	s := newStarter(t)
+	if s.Isolated() {
+		spec.User = s.User(int(sessions.Add(1)))
+		if !slices.ContainsFunc(spec.Views, func(v proc.View) bool { return v.Source == spec.Dir }) {
+			spec.Views = append(slices.Clone(spec.Views), proc.View{Source: spec.Dir})
+		}
+	}
+	return s.Start(ctx, spec)
 }
 
 func stop(t *testing.T, p *proc.Process) {
@@ -243,7 +289,7 @@ func TestLimitsOfEachProcessHold(t *testing.T) {
 		limits               proc.Limits
 	}{
 		{"file size", "head -c 100000 /dev/zero >big; stat -c %s big", "8192", proc.Limits{FileSize: 8192}},
-		{"open files", "ulimit -n", "9", proc.Limits{OpenFiles: 9}},
+		{"open files", "ulimit -n", "32", proc.Limits{OpenFiles: 32}},
 		{"processor time", "ulimit -t", "2", proc.Limits{CPUTime: 1500 * time.Millisecond}},
 		{"core dumps", "ulimit -c", "0", proc.Limits{}},
 	} {
@@ -275,7 +321,7 @@ func TestOverItsProcessorTimeAChildIsKilled(t *testing.T) {
 
 func TestViewsAreLinksInTheDirectory(t *testing.T) {
 	source := t.TempDir()
-	if err := os.WriteFile(filepath.Join(source, "file"), []byte("seen\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(source, "file"), []byte("seen\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	spec, out := shell(t, "cat zone/file deep/er/zone/file")
@@ -320,7 +366,7 @@ func TestViewsNeverLeaveTheDirectory(t *testing.T) {
 	}
 	for _, target := range []string{"../zone", "trap/zone", ".", "/elsewhere"} {
 		spec.Views = []proc.View{{Source: source, Link: target}}
-		if _, err := newStarter(t).Start(t.Context(), spec); err == nil {
+		if _, err := try(t, t.Context(), spec); err == nil {
 			t.Errorf("the target %s was accepted", target)
 		}
 	}
@@ -360,20 +406,8 @@ func TestChildOutlivesTheThreadsOfItsTime(t *testing.T) {
 
 func TestChildDiesWithTheHost(t *testing.T) {
 	newStarter(t) // the orphan comes to this process, whatever process 1 is
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := exec.Command(self)
-	host.Env = append(os.Environ(), roleVariable+"=host")
-	stdout, err := host.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := host.Start(); err != nil {
-		t.Fatal(err)
-	}
-	child := pid(t, bufio.NewReader(stdout))
+	host, out := host(t, "host", "echo $$; exec sleep 1000")
+	child := pid(t, out)
 	if s := state(child); s == 0 || s == 'Z' {
 		t.Fatalf("the child doesn't live: %q", s)
 	}

@@ -221,7 +221,7 @@ func TestStartFailsInItsTime(t *testing.T) {
 		}
 		var child *proc.Process
 		c.change(&spec)
-		child, err := newStarter(t).Start(c.ctx, spec)
+		child, err := try(t, c.ctx, spec)
 		failure, ok := errors.AsType[*proc.Error](err)
 		if child != nil || !ok || failure.Reason != c.reason || !strings.Contains(failure.Message, c.words) {
 			t.Errorf("%s: %v, %v", c.name, child, err)
