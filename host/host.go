@@ -47,9 +47,10 @@ type Config struct {
 	// look up in PATH; "" is bwrap.
 	Bubblewrap string
 	// KernelMemoryMiB bounds what the processes of one kernel hold in memory,
-	// and KernelProcesses how many there are, threads included; zero is 4096
-	// MiB and 512.
-	KernelMemoryMiB, KernelProcesses int
+	// KernelProcesses how many there are, threads included, and
+	// KernelProcessors how many processors' worth of time they get; zero is
+	// 4096 MiB, 512, and as many as the machine has.
+	KernelMemoryMiB, KernelProcesses, KernelProcessors int
 	// CAFile is a PEM file of certificate authorities that are trusted, besides
 	// the system's, when plugins fetch over https; "" is none.
 	CAFile string
@@ -103,6 +104,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	cfg.Limits.Deadline = cmp.Or(cfg.Limits.Deadline, abi.Duration(15*time.Minute))
 	cfg.KernelMemoryMiB = cmp.Or(cfg.KernelMemoryMiB, 4096)
 	cfg.KernelProcesses = cmp.Or(cfg.KernelProcesses, 512)
+	cfg.KernelProcessors = cmp.Or(cfg.KernelProcessors, runtime.NumCPU())
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}

@@ -61,23 +61,28 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 			}
 		}
 	}
+	quota, fileSize := workspaceQuota(o.Workspace)
 	return kernel.New(kernel.Config{
 		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
 		Starter: h.starter, User: proc.User(o.User), Language: o.Language, Python: h.cfg.Python,
 		Dir: o.Dir, Views: views, Lost: o.Lost, CacheDir: filepath.Join(h.cfg.CacheDir, "kernel"),
-		Quotas: []proc.Quota{workspaceQuota(o.Workspace)},
-		Limits: proc.Limits{Memory: int64(h.cfg.KernelMemoryMiB) << 20, Processes: h.cfg.KernelProcesses, OpenFiles: 4096},
-		Gate:   h.kernelGate(o.Granted, audit.Entry{Principal: o.Principal, Session: o.Session, Plugin: o.Plugin}),
+		Quotas: []proc.Quota{quota},
+		Limits: proc.Limits{
+			Memory: int64(h.cfg.KernelMemoryMiB) << 20, Processes: h.cfg.KernelProcesses,
+			CPUShare: float64(h.cfg.KernelProcessors), OpenFiles: 4096, FileSize: fileSize,
+		},
+		Gate: h.kernelGate(o.Granted, audit.Entry{Principal: o.Principal, Session: o.Session, Plugin: o.Plugin}),
 		// The grant is the bound; the policy and the bridge keep it.
 		MaxTime: abi.MaxTimeoutMS * time.Millisecond,
 	})
 }
 
-// workspaceQuota is what a session's processes may fill of its zones.
-func workspaceQuota(w *workspace.Workspace) proc.Quota {
+// workspaceQuota is what a session's processes may fill of its zones, and the
+// most that one file may have.
+func workspaceQuota(w *workspace.Workspace) (quota proc.Quota, fileSize int64) {
 	usage, err := w.Usage()
-	q := proc.Quota{Name: "the workspace", Bytes: usage.MaxBytes, Files: usage.MaxFiles}
-	q.Used = func() (int64, int, error) {
+	quota = proc.Quota{Name: "the workspace", Bytes: usage.MaxBytes, Files: usage.MaxFiles}
+	quota.Used = func() (int64, int, error) {
 		if err != nil {
 			return 0, 0, err
 		}
@@ -88,5 +93,5 @@ func workspaceQuota(w *workspace.Workspace) proc.Quota {
 		}
 		return now.Bytes, now.Files, nil
 	}
-	return q
+	return quota, usage.MaxFileBytes
 }

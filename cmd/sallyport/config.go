@@ -34,8 +34,9 @@ type Config struct {
 	Isolation    string   `yaml:"isolation"`
 	Bubblewrap   string   `yaml:"bubblewrap"`
 
-	KernelMemoryMiB int `yaml:"kernel_memory_mib"`
-	KernelProcesses int `yaml:"kernel_processes"`
+	KernelMemoryMiB  int `yaml:"kernel_memory_mib"`
+	KernelProcesses  int `yaml:"kernel_processes"`
+	KernelProcessors int `yaml:"kernel_processors"`
 
 	CAFile      string `yaml:"ca_file"`
 	MaxSessions int    `yaml:"max_sessions"`
@@ -80,6 +81,7 @@ var settings = []setting{
 	{"bubblewrap", "the program that puts the walls up", nil, func(c *Config) any { return &c.Bubblewrap }},
 	{"kernel_memory_mib", "memory of one kernel's processes, in MiB; 0 is the host's default", nil, func(c *Config) any { return &c.KernelMemoryMiB }},
 	{"kernel_processes", "processes and threads of one kernel; 0 is the host's default", nil, func(c *Config) any { return &c.KernelProcesses }},
+	{"kernel_processors", "processors' worth of time of one kernel; 0 is all that the machine has", nil, func(c *Config) any { return &c.KernelProcessors }},
 	{"ca_file", "PEM file of authorities to trust, besides the system's, when plugins fetch", nil, func(c *Config) any { return &c.CAFile }},
 	{"max_sessions", "sessions that may be open at once; 0 is the host's default", nil, func(c *Config) any { return &c.MaxSessions }},
 	{"log_level", "debug, info, warn or error", []string{"debug", "info", "warn", "error"}, func(c *Config) any { return &c.LogLevel }},

@@ -16,7 +16,7 @@ import (
 func (c Config) host(log hclog.Logger) host.Config {
 	return host.Config{
 		DataDir: c.DataDir, PluginDir: c.PluginDir, PolicyFile: c.Policy, Python: c.Python,
-		Isolation: c.Isolation, Bubblewrap: c.Bubblewrap, KernelMemoryMiB: c.KernelMemoryMiB, KernelProcesses: c.KernelProcesses,
+		Isolation: c.Isolation, Bubblewrap: c.Bubblewrap, KernelMemoryMiB: c.KernelMemoryMiB, KernelProcesses: c.KernelProcesses, KernelProcessors: c.KernelProcessors,
 		CAFile: c.CAFile, MaxSessions: c.MaxSessions, Logger: log,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host"
 	"github.com/sallyport-dev/sallyport/host/audit"
 	"github.com/sallyport-dev/sallyport/host/hosttest"
 	"github.com/sallyport-dev/sallyport/host/policy"
@@ -178,5 +179,28 @@ func TestSessionsHaveAccountsOfTheirOwn(t *testing.T) {
 	}
 	if os.Geteuid() != 0 && (len(owners) != 1 || !owners[uint32(os.Geteuid())]) {
 		t.Errorf("the sessions of an ordinary user's host have the accounts %v", owners)
+	}
+}
+
+// TestKernelsHaveTheBoundsThatStatusTellsOf reads them from inside.
+func TestKernelsHaveTheBoundsThatStatusTellsOf(t *testing.T) {
+	s := hosttest.NewStage(t, hosttest.Options{Plugins: []string{"plugins/python"}, Config: func(c *host.Config) {
+		c.KernelProcesses, c.KernelMemoryMiB, c.Workspace.MaxFileBytes = 200, 1024, 64<<20
+	}})
+	got := text(run(s, s.Agent.Session(), `
+import resource
+for name in ("RLIMIT_FSIZE", "RLIMIT_NPROC", "RLIMIT_CORE", "RLIMIT_NOFILE"):
+    print(name, *resource.getrlimit(getattr(resource, name)))
+x = None
+try:
+    with open("output/large", "wb") as f:
+        f.truncate(65 << 20)
+except OSError as e:
+    print(e)
+`))
+	for _, want := range []string{"RLIMIT_FSIZE 67108864 67108864", "RLIMIT_NPROC 200 200", "RLIMIT_CORE 0 0", "RLIMIT_NOFILE 4096 4096", "File too large"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it lacks %q:\n%s", want, got)
+		}
 	}
 }

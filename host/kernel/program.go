@@ -49,14 +49,11 @@ func (c *Config) program(ctx context.Context, connection string) (program, error
 	return program{path, args, views}, err
 }
 
-// systemPlaces are what every isolated process sees, by itself.
-var systemPlaces = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
-
 // programViews returns read-only views of the places that aren't the system's.
 // Each is seen under the name it was given by, and under its real one.
 func (c *Config) programViews(path string, places []string) ([]proc.View, error) {
 	var views []proc.View
-	shown := slices.Clone(systemPlaces)
+	shown := proc.SystemFolders()
 	for _, place := range places {
 		real, err := filepath.EvalSymlinks(place)
 		if err != nil {

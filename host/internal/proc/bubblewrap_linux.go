@@ -29,6 +29,10 @@ const (
 // startBound bounds what the walls take to stand.
 const startBound = 20 * time.Second
 
+// SystemFolders are those of the machine's that an isolated child sees in any
+// case, besides parts of /etc.
+func SystemFolders() []string { return slices.Clone(systemFolders) }
+
 // systemFolders are bound read-only where they are folders, and linked where
 // they are links, as /bin is to usr/bin.
 var systemFolders = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
@@ -263,6 +267,9 @@ func (p *Process) forkWrapped(descriptors []*os.File) (err error) {
 	if err := p.letRun(info, goAhead, handed); err != nil {
 		syscall.Kill(-p.pid, syscall.SIGKILL)
 		p.wait()
+		if p.over != "" {
+			return fmt.Errorf("it was killed before it ran: %s", p.over)
+		}
 		return err
 	}
 	return nil

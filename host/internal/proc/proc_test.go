@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -478,12 +479,56 @@ func TestIsolationThatCannotBeHadIsRefused(t *testing.T) {
 			t.Errorf("isolation %q: %v", isolation, err)
 		}
 		for _, w := range s.Walls() {
-			if w.Holds || !strings.Contains(w.Hint, "bubblewrap") {
+			if w.Name == proc.WallFiles && (w.Holds || !strings.Contains(w.Hint, "bubblewrap")) {
 				t.Errorf("isolation %q: %+v", isolation, w)
 			}
 		}
 	}
 	if _, err := proc.New(proc.Config{Isolation: "some"}); err == nil {
 		t.Error("an unknown isolation was accepted")
+	}
+}
+
+// TestAServerThatLingersHoldsNobodyUp has one that goes on after its listener
+// was closed: the child is gone all the same, and its end is known.
+func TestAServerThatLingersHoldsNobodyUp(t *testing.T) {
+	s, err := proc.New(proc.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, _ := shell(t, "sleep 1000")
+	linger := make(chan struct{})
+	defer close(linger)
+	spec.Views = []proc.View{{Source: spec.Dir, Target: "/work"}}
+	spec.User = s.User(0)
+	spec.Listen = []proc.Listen{{Address: "127.0.0.1:3128", Serve: func(net.Listener) { <-linger }}}
+	p, err := s.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, p)
+}
+
+func TestTheSameWallsAreListedInEveryIsolation(t *testing.T) {
+	names := func(c proc.Config) string {
+		s, err := proc.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []string
+		for _, w := range s.Walls() {
+			list = append(list, w.Name)
+		}
+		slices.Sort(list)
+		return strings.Join(list, ", ")
+	}
+	want := names(proc.Config{})
+	for _, c := range []proc.Config{
+		{Isolation: proc.IsolationOff}, {Isolation: proc.IsolationPreferred},
+		{Bubblewrap: "no-such-bwrap"}, {Isolation: proc.IsolationPreferred, Bubblewrap: "no-such-bwrap"},
+	} {
+		if got := names(c); got != want {
+			t.Errorf("%+v lists\n%s\nnot\n%s", c, got, want)
+		}
 	}
 }

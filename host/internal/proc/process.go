@@ -27,6 +27,7 @@ type Process struct {
 	group   int      // that signals go to: pid, or the first process of the child's own table
 	first   *os.File // a pidfd of that process; nil where there is none
 	bounds  *group   // what bounds it; nil is nothing
+	over    string   // which of those bounds it ran into; to be read after Done
 	output  *tail
 
 	background sync.WaitGroup // of what lasts as long as the child
@@ -181,10 +182,17 @@ func (p *Process) awaitReady(ctx context.Context) error {
 		return nil
 	}
 	failure := &Error{Reason: ReasonFailed, cause: err}
+	ended := p.ctx.Err() != nil
+	now, cancelNow := context.WithCancel(context.Background())
+	cancelNow()
+	stopErr := p.Stop(now)
 	switch {
-	case p.ctx.Err() != nil:
+	case ended:
 		failure.Reason = ReasonEnded
 		failure.Message = fmt.Sprintf("%s ended before it was ready: %s", p.spec.Name, p.Exit().Reason)
+	case stopErr == nil && p.over != "": // what Ready saw is that it was dying
+		failure.Reason = ReasonEnded
+		failure.Message = fmt.Sprintf("%s was killed before it was ready: %s", p.spec.Name, p.over)
 	case ctx.Err() != nil:
 		failure.Reason = ReasonCanceled
 		failure.Message = fmt.Sprintf("start %s: %v", p.spec.Name, ctx.Err())
@@ -194,10 +202,8 @@ func (p *Process) awaitReady(ctx context.Context) error {
 	default:
 		failure.Message = fmt.Sprintf("start %s: %v", p.spec.Name, err)
 	}
-	now, cancelNow := context.WithCancel(context.Background())
-	cancelNow()
-	if err := p.Stop(now); err != nil {
-		failure.Message += "; " + err.Error()
+	if stopErr != nil {
+		failure.Message += "; " + stopErr.Error()
 	}
 	failure.Output = p.Output()
 	return failure

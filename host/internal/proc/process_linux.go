@@ -316,8 +316,9 @@ func (p *Process) wait() Exit {
 	children.Unlock()
 	exit := newExit(status, usage, ended, stopped, p.starter.Isolated())
 	if p.bounds != nil {
-		if why := p.bounds.exceeded(); why != "" && fault == "" && exit.Signal == syscall.SIGKILL && !stopped {
-			fault = why
+		p.over = p.bounds.exceeded()
+		if p.over != "" && fault == "" && exit.Signal == syscall.SIGKILL && !stopped {
+			fault = p.over
 		}
 		if err := p.bounds.remove(); err != nil {
 			p.log.Warn("a child's control group could not be removed", "child", p.spec.Name, "error", err)
@@ -329,18 +330,20 @@ func (p *Process) wait() Exit {
 	return exit
 }
 
-// finish ends what lasted as long as the child, and says that it is over.
+// finish ends what lasted as long as the child, says that it is over, and waits
+// for the rest: neither a measurement under way nor those who served the child
+// hold up whoever waits for its end.
 func (p *Process) finish(exit Exit) {
 	for _, l := range p.listeners {
 		l.Close()
 	}
 	p.stopWatch()
-	p.background.Wait()
 	p.mu.Lock()
 	p.exit = exit
 	p.mu.Unlock()
 	p.log.Debug("a child ended", "child", p.spec.Name, "pid", p.group, "reason", exit.Reason, "cpu", exit.CPU)
 	p.end()
+	p.background.Wait()
 }
 
 func newExit(status syscall.WaitStatus, usage syscall.Rusage, ended time.Time, stopped, wrapped bool) Exit {

@@ -81,12 +81,18 @@ type finding struct {
 	hint     string            // what to do about either
 }
 
-// Walls says what holds for the children of this Starter, in a fixed order.
-// A wall that stands only in part doesn't hold, and Detail says how far it goes.
+// Walls says what holds for the children of this Starter: always the same
+// walls, in a fixed order. Detail says how far each goes.
 func (s *Starter) Walls() []Wall {
-	if s.isolation == IsolationOff {
-		return append(openWalls(), s.limitWalls()...)
+	list := s.openWalls()
+	if s.walls != nil || s.isolation == IsolationRequired {
+		list = s.triedWalls()
 	}
+	return append(list, s.limitWalls()...)
+}
+
+// triedWalls are those of isolated children.
+func (s *Starter) triedWalls() []Wall {
 	var list []Wall
 	for _, w := range required {
 		wall := Wall{Name: w.name, Holds: true, Detail: w.detail}
@@ -97,30 +103,36 @@ func (s *Starter) Walls() []Wall {
 		}
 		list = append(list, wall)
 	}
-	if s.found.failure != "" {
-		return list
-	}
 	account := Wall{Name: WallAccount, Holds: true, Detail: "each session's children have an unprivileged account of their own"}
 	switch {
+	case s.found.failure != "":
+		account = Wall{Name: WallAccount, Detail: s.found.failure, Hint: s.found.hint}
 	case s.accounts.problem != "":
 		account = Wall{Name: WallAccount, Detail: s.accounts.problem, Hint: "run the host as an ordinary user, or as root with the capabilities SETUID, SETGID, CHOWN and SYS_ADMIN"}
 	case !s.accounts.own:
 		account.Detail = "children have the host's account, which is an ordinary one, and none of its rights outside of their walls"
 	}
-	return append(append(list, account), s.limitWalls()...)
+	return append(list, account)
 }
 
-// openWalls are the walls of children without isolation.
-func openWalls() []Wall {
-	const account = "run the host as an account of its own, on a machine that holds nothing else"
+// openWalls are those of children without isolation.
+func (s *Starter) openWalls() []Wall {
+	account, why := "run the host as an account of its own, on a machine that holds nothing else", ""
+	if s.found.failure != "" {
+		account, why = s.found.hint, " ("+s.found.failure+")"
+	}
 	return []Wall{
-		{Name: WallFiles, Detail: "a child reads and writes whatever the host's account can; read-only views are not held", Hint: account},
-		{Name: WallNetwork, Detail: "a child reaches whatever the machine can", Hint: "put a firewall round the machine"},
-		{Name: WallProcesses, Detail: "a child sees the machine's processes and can signal those of the host's account", Hint: account},
+		{Name: WallFiles, Detail: "a child reads and writes whatever the host's account can; read-only views are not held" + why, Hint: account},
+		{Name: WallNetwork, Detail: "a child reaches whatever the machine can" + why, Hint: account},
+		{Name: WallProcesses, Detail: "a child sees the machine's processes and can signal those of the host's account" + why, Hint: account},
+		{Name: WallIPC, Detail: "a child shares memory, semaphores and queues with the machine" + why, Hint: account},
+		{Name: WallHostName, Detail: "a child sees the machine's name" + why, Hint: account},
+		{Name: WallControlGroups, Detail: "a child sees the machine's control groups" + why, Hint: account},
+		{Name: WallPrivileges, Holds: true, Detail: "a child can't gain rights from set-user-id programs"},
+		{Name: WallSystemCalls, Detail: "every system call is open to a child" + why, Hint: account},
 		{Name: WallEnvironment, Holds: true, Detail: "a child gets the variables it needs and none of the host's"},
 		{Name: WallDescriptors, Holds: true, Detail: "a child gets the files passed on purpose and no other"},
-		{Name: WallPrivileges, Holds: true, Detail: "a child can't gain rights from set-user-id programs"},
-		{Name: WallSystemCalls, Detail: "every system call is open to a child", Hint: account},
+		{Name: WallAccount, Detail: "a child has the host's account, with all its rights" + why, Hint: account},
 	}
 }
 
@@ -136,9 +148,9 @@ func (s *Starter) limitWalls() []Wall {
 	list := []Wall{end, hostEnd}
 	list = append(list, s.resourceWalls()...)
 	return append(list,
-		Wall{Name: WallProcessorTime, Holds: true, Detail: "bounded for each process"},
-		Wall{Name: WallOpenFiles, Holds: true, Detail: "bounded for each process"},
-		Wall{Name: WallFileSize, Holds: true, Detail: "bounded for each file"},
+		Wall{Name: WallProcessorTime, Holds: true, Detail: "held for each process, where a bound is set"},
+		Wall{Name: WallOpenFiles, Holds: true, Detail: "held for each process, where a bound is set"},
+		Wall{Name: WallFileSize, Holds: true, Detail: "held for each file, where a bound is set"},
 		Wall{Name: WallCoreDumps, Holds: true, Detail: "none are written"},
 	)
 }
