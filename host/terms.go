@@ -21,9 +21,11 @@ type Terms struct {
 	Without []string
 	// Hosts are patterns as in abi.HTTPRule, to which requests over HTTP are
 	// narrowed; abi.AnyHost leaves them as they are asked for. Without any, a
-	// plugin that asks for any host gets no HTTP beyond what its entry has.
+	// plugin that asks for any host gets no HTTP beyond what its entry has. An
+	// entry that has no HTTP yet gets it for these.
 	Hosts []string
-	// Widen grants what the plugin asks for beyond the grant of its entry.
+	// Widen grants what the plugin asks for beyond the grant of its entry, and
+	// takes nothing from that but by Without: Hosts are added to those it has.
 	Widen bool
 }
 
@@ -32,7 +34,7 @@ const (
 	byWithout = "not granted (--without)"
 	byHosts   = "not granted (--host)"
 	byWiden   = "not granted (use --widen)"
-	noHosts   = "not granted (any host is granted by name alone: --widen --host PATTERN)"
+	noHosts   = "not granted (any host is granted by name alone)"
 	noHTTP    = "not granted (it asks for no http to reach)"
 	notOpen   = "not granted"
 )
@@ -41,6 +43,10 @@ const (
 // has one, grants old; and in words what it doesn't get, and why.
 func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi.Capabilities, withheld []string, err error) {
 	most := clone(asked)
+	if len(t.Hosts) > 0 && slices.Contains(t.Without, "http") {
+		return granted, nil, abi.Errorf(abi.CodeInvalidArgument, "--without http and --host exclude each other: without http there is no host to reach").
+			WithHint("leave one of them out")
+	}
 	// Each step takes away, and what it took is told before what went earlier.
 	step := func(note string, take func() error) error {
 		before := clone(most)
@@ -67,6 +73,7 @@ func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi
 	if err != nil {
 		return granted, nil, err
 	}
+	allHosts := clone(most)
 	if len(t.Hosts) > 0 {
 		err = step(byHosts, func() error { return narrow(most.HTTP, t.Hosts) })
 	} else if anyHost(most.HTTP) {
@@ -86,19 +93,29 @@ func (t Terms) grant(asked abi.Capabilities, old *abi.Capabilities) (granted abi
 	closed := clone(most)
 	closeRules(closed.HTTP)
 	granted = policy.Effective(closed, closed, nil)
-	if old != nil {
-		kept := policy.Effective(*old, most, nil)
-		if !t.Widen {
-			granted = kept
-		} else if kept.HTTP != nil {
-			granted.HTTP.Allow = addRules(granted.HTTP.Allow, kept.HTTP.Allow)
-			granted.HTTP.Secrets = addSecrets(granted.HTTP.Secrets, kept.HTTP.Secrets)
+	switch {
+	case old == nil:
+	case t.Widen:
+		if kept := policy.Effective(*old, allHosts, nil).HTTP; kept != nil {
+			granted.HTTP.Allow = addRules(granted.HTTP.Allow, kept.Allow)
+			granted.HTTP.Secrets = addSecrets(granted.HTTP.Secrets, kept.Secrets)
+		}
+	default:
+		named := granted.HTTP
+		granted = policy.Effective(*old, most, nil)
+		if old.HTTP == nil && len(t.Hosts) > 0 {
+			granted.HTTP = named
 		}
 	}
 	if len(t.Hosts) > 0 && granted.HTTP == nil {
 		return granted, nil, abi.Errorf(abi.CodeInvalidArgument, "the entry that there is grants the plugin none of the hosts %s", strings.Join(t.Hosts, ", ")).
 			WithHint("say --widen as well, to grant what the plugin asks for beyond its entry")
 	}
+	// What one step took may be what the entry keeps.
+	has := plugin.Words(granted)
+	withheld = slices.DeleteFunc(withheld, func(line string) bool {
+		return slices.ContainsFunc(has, func(words string) bool { return strings.HasPrefix(line, words+": "+notOpen) })
+	})
 	return granted, slices.Concat(beyond(closed, granted, byWiden), withheld, openSecrets(asked.HTTP, granted.HTTP)), nil
 }
 
@@ -220,12 +237,21 @@ func addRules(list, more []abi.HTTPRule) []abi.HTTPRule {
 func isOpen(s abi.HTTPSecret) bool { return s.Name == abi.AnySecret || s.Header == abi.AnySecret }
 
 // addSecrets adds the secrets of more that aren't in list, such as those that an
-// operator wrote for a plugin that leaves them open.
+// operator wrote for a plugin that leaves them open; and the hosts of those that
+// are.
 func addSecrets(list, more []abi.HTTPSecret) []abi.HTTPSecret {
 	for _, s := range more {
-		same := func(o abi.HTTPSecret) bool { return o.Name == s.Name && o.Header == s.Header && o.Prefix == s.Prefix }
-		if !slices.ContainsFunc(list, same) {
+		i := slices.IndexFunc(list, func(o abi.HTTPSecret) bool {
+			return o.Name == s.Name && strings.EqualFold(o.Header, s.Header) && o.Prefix == s.Prefix
+		})
+		if i < 0 {
 			list = append(list, s)
+			continue
+		}
+		for _, host := range s.Hosts {
+			if !slices.ContainsFunc(list[i].Hosts, func(pattern string) bool { return abi.MatchHost(pattern, host) }) {
+				list[i].Hosts = append(list[i].Hosts, host)
+			}
 		}
 	}
 	return list

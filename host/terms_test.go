@@ -1,6 +1,8 @@
 package host_test
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,7 +47,7 @@ func TestAnyHostIsGrantedByNameAlone(t *testing.T) {
 		unnamed  bool
 	}{
 		{"a host is granted as it is asked for", scope(rule("a.example")), nil, host.Terms{}, scope(rule("a.example")), "", false},
-		{"any host isn't", scope(rule("*")), nil, host.Terms{}, nil, "to any host, port 443: not granted (any host is granted by name alone: --widen --host PATTERN)", true},
+		{"any host isn't", scope(rule("*")), nil, host.Terms{}, nil, "to any host, port 443: not granted (any host is granted by name alone)", true},
 		{"nor what comes with it", scope(rule("a.example"), rule("b.example", "*")), nil, host.Terms{}, nil, "to a.example, port 443: not granted (any host", true},
 		{"widening names none", scope(rule("*")), nil, host.Terms{Widen: true}, nil, "not granted (any host", true},
 		{"a host that is named", scope(rule("*")), nil, host.Terms{Hosts: []string{"a.example"}}, scope(rule("a.example")), "to any host, port 443: not granted (--host)", false},
@@ -57,7 +59,7 @@ func TestAnyHostIsGrantedByNameAlone(t *testing.T) {
 		{"an entry keeps what it has", scope(rule("*")), scope(rule("a.example")), host.Terms{}, scope(rule("a.example")), "to any host, port 443: not granted (any host", true},
 		{"any host as well", scope(rule("*")), scope(rule("*")), host.Terms{}, scope(rule("*")), "", false},
 		{"widening leaves its hosts", scope(rule("*")), scope(rule("a.example")), host.Terms{Widen: true}, scope(rule("a.example")), "not granted (any host", true},
-		{"widening to hosts", scope(rule("*")), scope(rule("a.example")), host.Terms{Widen: true, Hosts: []string{"b.example"}}, scope(rule("b.example")), "not granted (--host)", false},
+		{"widening to hosts", scope(rule("*")), scope(rule("a.example")), host.Terms{Widen: true, Hosts: []string{"b.example"}}, scope(rule("b.example"), rule("a.example")), "not granted (--host)", false},
 		{"hosts within the entry", scope(rule("*")), scope(rule("*.example")), host.Terms{Hosts: []string{"a.example"}}, scope(rule("a.example")), "not granted (--host)", false},
 		{"hosts in part within the entry", scope(rule("*")), scope(rule("a.example")), host.Terms{Hosts: []string{"a.example", "b.example"}}, scope(rule("a.example")), "to a.example and b.example, port 443: not granted (use --widen)", false},
 		{"less is asked for", scope(rule("a.example")), scope(rule("*")), host.Terms{}, scope(rule("a.example")), "", false},
@@ -116,15 +118,14 @@ func TestHostsThatCantBeGrantedAreRefused(t *testing.T) {
 		{"not asked for", web(scope(rule("a.example"))), nil, host.Terms{Hosts: []string{"b.example"}}, `"b.example" isn't among the hosts`, "inspect"},
 		{"any where some are asked for", web(scope(rule("a.example"))), nil, host.Terms{Hosts: []string{"*", "b.example"}}, `"b.example" isn't among the hosts`, "inspect"},
 		{"no http is asked for", web(nil), nil, host.Terms{Hosts: []string{"a.example"}}, `"a.example" isn't among the hosts`, "inspect"},
-		{"without http", web(scope(rule("*"))), nil, host.Terms{Without: []string{"http"}, Hosts: []string{"a.example"}}, `"a.example" isn't among the hosts`, "inspect"},
+		{"without http", web(scope(rule("*"))), nil, host.Terms{Without: []string{"http"}, Hosts: []string{"a.example"}}, "exclude each other", "leave one"},
 		{"a mistake", web(scope(rule("*"))), nil, host.Terms{Hosts: []string{"https://a.example"}}, `host "https://a.example": name the host alone`, "*.example.com"},
 		{"beyond the entry", web(scope(rule("*"))), scope(rule("a.example")), host.Terms{Hosts: []string{"b.example"}}, "grants the plugin none of the hosts b.example", "--widen"},
-		{"an entry without http", web(scope(rule("*"))), nil, host.Terms{Hosts: []string{"b.example"}}, "grants the plugin none of the hosts b.example", "--widen"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			file, a := filepath.Join(t.TempDir(), "policy.yaml"), artifact(1, tt.asked)
-			if tt.old != nil || tt.name == "an entry without http" {
+			if tt.old != nil {
 				writeEntry(t, file, policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: web(tt.old)})
 			}
 			_, err := host.Prepare(file, a, tt.terms)
@@ -132,6 +133,80 @@ func TestHostsThatCantBeGrantedAreRefused(t *testing.T) {
 				t.Errorf("got %+v, want %s", e, tt.want)
 			}
 		})
+	}
+}
+
+// TestWideningOnlyAdds names a host for an entry with a rule and secrets that
+// were written by hand, and then once more.
+func TestWideningOnlyAdds(t *testing.T) {
+	wide := abi.HTTPRule{
+		Hosts: []string{"*"}, Schemes: []string{"http", "https"}, Methods: []string{"*"}, Ports: []abi.PortRange{abi.AnyPort},
+		Addresses: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+	}
+	byHand := abi.HTTPRule{
+		Hosts: []string{"inner.example"}, Schemes: []string{"http"}, Methods: []string{"GET"}, Ports: []abi.PortRange{{First: 8080, Last: 8090}},
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}
+	inner := abi.HTTPSecret{Name: "inner", Header: "X-Token", Hosts: []string{"inner.example"}}
+	fixed := token
+	fixed.Hosts = []string{"*.example"}
+	file, a := filepath.Join(t.TempDir(), "policy.yaml"), artifact(1, web(withSecrets(scope(wide), open, fixed)))
+	had := token
+	had.Hosts = []string{"a.example", "inner.example"}
+	writeEntry(t, file, policy.Entry{Name: a.Manifest.Name, Digest: a.Digest, Grant: web(withSecrets(scope(byHand), inner, had))})
+
+	named := wide
+	named.Hosts, named.Ports, named.Addresses = []string{"b.example"}, nil, nil
+	var first abi.Capabilities
+	for i := range 2 {
+		ap, err := host.Prepare(file, a, host.Terms{Widen: true, Hosts: []string{"b.example"}})
+		if err == nil {
+			err = ap.Write()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ap.Entry.Grant
+		if i == 0 {
+			first = got
+		}
+		if !reflect.DeepEqual(got, first) {
+			t.Errorf("the second time grants %+v, and the first %+v", got.HTTP, first.HTTP)
+		}
+		contains := func(r abi.HTTPRule) bool {
+			return slices.ContainsFunc(got.HTTP.Allow, func(o abi.HTTPRule) bool { return fmt.Sprint(o) == fmt.Sprint(r) })
+		}
+		if len(got.HTTP.Allow) != 2 || !contains(named) || !contains(byHand) {
+			t.Errorf("it allows %+v", got.HTTP.Allow)
+		}
+		hosts := map[string][]string{}
+		for _, s := range got.HTTP.Secrets {
+			hosts[s.Name] = slices.Sorted(slices.Values(s.Hosts))
+		}
+		if want := map[string][]string{"inner": {"inner.example"}, "token": {"a.example", "b.example", "inner.example"}}; !reflect.DeepEqual(hosts, want) {
+			t.Errorf("its secrets are for %v, want %v", hosts, want)
+		}
+	}
+}
+
+// TestAnEntryWithoutHTTPGetsTheHostsThatAreNamed adds hosts to an entry that
+// was made without any, and nothing else.
+func TestAnEntryWithoutHTTPGetsTheHostsThatAreNamed(t *testing.T) {
+	asked := web(scope(rule("*")))
+	asked.Files = &abi.FilesScope{Upload: abi.AccessRead}
+	file, a := filepath.Join(t.TempDir(), "policy.yaml"), artifact(1, asked)
+	writeEntry(t, file, policy.Entry{Name: a.Manifest.Name, Digest: a.Digest})
+	for range 2 {
+		ap, err := host.Prepare(file, a, host.Terms{Hosts: []string{"b.example"}})
+		if err == nil {
+			err = ap.Write()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ap.Entry.Grant; !reflect.DeepEqual(got, abi.Capabilities{HTTP: scope(rule("b.example"))}) {
+			t.Errorf("it grants %+v, %+v, %+v", got.Kernel, got.Files, got.HTTP)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -28,20 +29,23 @@ than it was, however much it asks for, unless you say --widen. What it asks for
 and doesn't get is shown as withheld. A running host takes the policy at once.
 
 A plugin that asks to reach any host over HTTP gets no HTTP until you name the
-hosts with --host; --host '*' is any host. Secrets that it leaves to you are
-written into the policy by hand.
+hosts with --host; --host '*' is any host. Where the entry has hosts already,
+--host alone narrows it to those, and --widen --host adds to them. Secrets that
+it leaves to you, and addresses that aren't public, are written into the policy
+by hand.
 
 On a terminal it asks before it writes, unless --yes says so already. In a script
 it doesn't ask: the command is the answer, and what it printed is what it granted.`,
 		Example: `  sallyport plugin allow build/plugins/python.wasm
   sallyport plugin allow build/plugins/files.wasm --without files.deploy
   sallyport plugin allow build/plugins/files.wasm --widen
-  sallyport plugin allow build/plugins/http.wasm --host api.example.com --host '*.example.org'`,
+  sallyport plugin allow build/plugins/http.wasm --host api.example.com --host '*.example.org'
+  sallyport plugin allow build/plugins/http.wasm --widen --host docs.example.com`,
 		Args: exactly("FILE.wasm"),
 	}
 	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, kernel.network, http, files, or a zone such as files.store; may be repeated")
 	hosts := cmd.Flags().StringSlice("host", nil, "host that it may reach over HTTP: a name, *.example.com, an address, or '*' for any; may be repeated")
-	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before")
+	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before, and take nothing away")
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
 	addSettings(cmd, "policy", "plugin_dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -91,23 +95,50 @@ func request(a *plugin.Artifact, approval *host.Approval, old *plugin.Artifact) 
 	return b.String()
 }
 
-// hostsNote says how a plugin that asks for any host is granted some, and what
-// it means that it was granted any.
+// hostsNote says how a plugin that asks for any host is granted some, what it
+// means that it was granted any, and which are granted and still not reached.
 func hostsNote(a *plugin.Artifact, approval *host.Approval) []string {
 	if approval.HostsUnnamed {
 		return []string{
-			"it asks for any host over HTTP, and gets those alone that you name:",
-			"sallyport plugin allow " + a.Path + " --widen --host api.example.com",
+			"name those that it may reach: sallyport plugin allow " + a.Path + " --widen --host api.example.com",
 		}
 	}
-	if h := approval.Entry.Grant.HTTP; h != nil {
-		for _, r := range h.Allow {
-			if slices.Contains(r.Hosts, abi.AnyHost) {
-				return []string{"any host: whatever the plugin gets to see, it can send to whomever it likes"}
+	h := approval.Entry.Grant.HTTP
+	if h == nil {
+		return nil
+	}
+	var notes []string
+	for _, r := range h.Allow {
+		if slices.Contains(r.Hosts, abi.AnyHost) {
+			notes = append(notes, "any host: whatever the plugin gets to see, it can send to whomever it likes")
+		}
+		for _, host := range r.Hosts {
+			if addr, err := netip.ParseAddr(host); err == nil && !isPublic(addr) && !holds(r, addr) {
+				notes = append(notes, addressNote(a.Manifest.Capabilities.HTTP, host, addr))
 			}
 		}
 	}
-	return nil
+	slices.Sort(notes)
+	return slices.Compact(notes)
+}
+
+// addressNote says what a rule still lacks to reach an address that isn't
+// public, which a plugin asked for.
+func addressNote(asked *abi.HTTPScope, host string, addr netip.Addr) string {
+	note := fmt.Sprintf("%s isn't public, and isn't reached: ", host)
+	if asked == nil || !slices.ContainsFunc(asked.Allow, func(r abi.HTTPRule) bool { return holds(r, addr) }) {
+		return note + "the plugin asks for no such addresses"
+	}
+	return note + fmt.Sprintf("write into its rule by hand  addresses: [\"%s\"]", netip.PrefixFrom(addr, addr.BitLen()))
+}
+
+func isPublic(a netip.Addr) bool {
+	return !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast() && !a.IsUnspecified()
+}
+
+// holds says whether a rule lists an address.
+func holds(r abi.HTTPRule, addr netip.Addr) bool {
+	return slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // isTerminal says whether somebody may be sitting at r: it is a character
