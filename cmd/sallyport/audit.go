@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -28,12 +30,16 @@ tell whether the end was cut off. Both work beside a running host.`,
   sallyport audit --verify`,
 		Args: exactly(),
 	}
-	last := cmd.Flags().IntP("last", "n", 50, "entries to show, the newest; 0 is all")
+	last := cmd.Flags().StringP("last", "n", "50", "entries to show, the newest; 0 is all")
 	session := cmd.Flags().String("session", "", "show this session's alone")
 	asJSON := cmd.Flags().Bool("json", false, "print the entries as JSON, one a line")
 	verify := cmd.Flags().Bool("verify", false, "check the chain, and show no entries")
 	addSettings(cmd, "data_dir")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		n, err := strconv.Atoi(*last)
+		if err != nil || n < 0 {
+			return usageError{fmt.Errorf("--last is %q: use a whole number, 0 or more", *last)}
+		}
 		cfg, err := loadConfig(cmd)
 		if err != nil {
 			return err
@@ -46,7 +52,7 @@ tell whether the end was cut off. Both work beside a running host.`,
 		if *verify {
 			return verifyAudit(cmd.OutOrStdout(), f)
 		}
-		return showAudit(cmd.OutOrStdout(), f, *session, *last, *asJSON)
+		return showAudit(cmd.OutOrStdout(), f, *session, n, *asJSON)
 	}
 	return cmd
 }
@@ -88,14 +94,28 @@ func showAudit(w io.Writer, log *os.File, session string, last int, asJSON bool)
 	return nil
 }
 
+// target says what an entry is about: where a request went, with its path if
+// that is known, or the path of a file.
+func target(detail map[string]string) string {
+	if detail["host"] == "" {
+		return detail["path"]
+	}
+	return detail["scheme"] + "://" + net.JoinHostPort(detail["host"], detail["port"]) + detail["path"]
+}
+
 // auditLine says of an entry when it was, whose, and what.
 func auditLine(e audit.Entry) string {
 	what := e.Tool
 	if e.Op != "" {
 		what += " " + e.Op
 	}
-	if path := e.Detail["path"]; path != "" {
-		what += " " + path
+	if e.Kind == audit.KindEgress {
+		what = e.Plugin
+	}
+	for _, part := range []string{e.Detail["method"], target(e.Detail)} {
+		if part != "" {
+			what += " " + part
+		}
 	}
 	outcome := e.Code
 	if e.Message != "" {
