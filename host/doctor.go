@@ -41,14 +41,18 @@ type Finding struct {
 // Doctor tries what a host of this configuration needs, and changes nothing.
 // It tries each part for real: Python is run, files are read.
 func Doctor(ctx context.Context, cfg Config) []Finding {
-	return append([]Finding{
+	findings := []Finding{
 		dataFinding(cfg.DataDir),
 		auditFinding(filepath.Join(cfg.DataDir, AuditFile)),
 		pythonFinding(ctx, cmp.Or(cfg.Python, "python3")),
 		fontFinding(),
 		policyFinding(cfg.PolicyFile),
 		pluginFinding(cfg.PluginDir, cfg.PolicyFile),
-	}, wallFindings(cfg)...)
+	}
+	if cfg.CAFile != "" {
+		findings = append(findings, authoritiesFinding(cfg.CAFile))
+	}
+	return append(findings, wallFindings(cfg)...)
 }
 
 // failing is the finding of an error.
@@ -205,6 +209,14 @@ func pluginFinding(dir, policyFile string) Finding {
 		f.State, f.Hint = FindingWarning, abi.AsError(refused).Message+"; see sallyport plugin list"
 	}
 	return f
+}
+
+func authoritiesFinding(file string) Finding {
+	const name = "authorities"
+	if _, err := authorities(file); err != nil {
+		return failing(name, err)
+	}
+	return Finding{Name: name, State: FindingOK, Detail: file + ", besides the system's, in what plugins fetch"}
 }
 
 // wallFindings tries the walls round child processes.

@@ -1,9 +1,11 @@
 package host_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +61,26 @@ func TestDoctorFindsMissingWhatAHostRefuses(t *testing.T) {
 				t.Error("a host starts all the same")
 			}
 		})
+	}
+}
+
+func TestDoctorReadsTheAuthorities(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text.pem")
+	if err := os.WriteFile(text, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	good := filepath.Join(t.TempDir(), "good.pem")
+	if err := os.WriteFile(good, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{filepath.Join(t.TempDir(), "none.pem"): "can't be read", text: "holds no certificate", good: ""} {
+		cfg := host.Config{DataDir: filepath.Join(t.TempDir(), "data"), Isolation: "off", CAFile: file}
+		f := diagnose(t, "authorities", cfg)
+		if (f.State == host.FindingOK) != (want == "") || !strings.Contains(f.Detail, want) || want != "" && !strings.Contains(f.Hint, "--ca-file") {
+			t.Errorf("of %s it finds %+v", file, f)
+		}
 	}
 }
 

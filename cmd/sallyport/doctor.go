@@ -40,7 +40,7 @@ It fails when something is missing.`,
 		Args: exactly(),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print the findings as JSON")
-	addSettings(cmd, "listen", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap")
+	addSettings(cmd, "listen", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap", "ca_file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {
