@@ -56,10 +56,10 @@ func defaults() Config {
 // beside it.
 func defaultPython() string {
 	const ours = ".venv/bin/python"
-	if _, err := os.Stat(ours); err == nil {
-		return ours
+	if _, err := os.Stat(ours); errors.Is(err, fs.ErrNotExist) {
+		return "python3"
 	}
-	return "python3"
+	return ours
 }
 
 // A setting is one key of Config.
@@ -68,24 +68,25 @@ type setting struct {
 	usage  string
 	choice []string          // the values there are; nil is any
 	field  func(*Config) any // a *string, *int or *[]string
+	least  int               // that a number may be, if it isn't 0
 }
 
 var settings = []setting{
-	{"listen", "address to listen on; port 0 is any free one", nil, func(c *Config) any { return &c.Listen }},
-	{"allowed_hosts", "names that requests may be for, besides loopback's, with commas between", nil, func(c *Config) any { return &c.AllowedHosts }},
-	{"data_dir", "the host's own folder", nil, func(c *Config) any { return &c.DataDir }},
-	{"plugin_dir", "folder of the plugins' .wasm files", nil, func(c *Config) any { return &c.PluginDir }},
-	{"policy", "the whitelist", nil, func(c *Config) any { return &c.Policy }},
-	{"python", "the kernels' interpreter", nil, func(c *Config) any { return &c.Python }},
-	{"isolation", "walls round child processes: required, preferred or off", []string{"required", "preferred", "off"}, func(c *Config) any { return &c.Isolation }},
-	{"bubblewrap", "the program that puts the walls up", nil, func(c *Config) any { return &c.Bubblewrap }},
-	{"kernel_memory_mib", "memory of one kernel's processes, in MiB; 0 is the host's default", nil, func(c *Config) any { return &c.KernelMemoryMiB }},
-	{"kernel_processes", "processes and threads of one kernel; 0 is the host's default", nil, func(c *Config) any { return &c.KernelProcesses }},
-	{"kernel_processors", "processors' worth of time of one kernel; 0 is all that the machine has", nil, func(c *Config) any { return &c.KernelProcessors }},
-	{"ca_file", "PEM file of authorities to trust, besides the system's, when plugins fetch", nil, func(c *Config) any { return &c.CAFile }},
-	{"max_sessions", "sessions that may be open at once; 0 is the host's default", nil, func(c *Config) any { return &c.MaxSessions }},
-	{"log_level", "debug, info, warn or error", []string{"debug", "info", "warn", "error"}, func(c *Config) any { return &c.LogLevel }},
-	{"log_format", "text or json", []string{"text", "json"}, func(c *Config) any { return &c.LogFormat }},
+	{"listen", "address to listen on; port 0 is any free one", nil, func(c *Config) any { return &c.Listen }, 0},
+	{"allowed_hosts", "names that requests may be for, besides loopback's, with commas between", nil, func(c *Config) any { return &c.AllowedHosts }, 0},
+	{"data_dir", "the host's own folder", nil, func(c *Config) any { return &c.DataDir }, 0},
+	{"plugin_dir", "folder of the plugins' .wasm files", nil, func(c *Config) any { return &c.PluginDir }, 0},
+	{"policy", "the whitelist", nil, func(c *Config) any { return &c.Policy }, 0},
+	{"python", "the kernels' interpreter", nil, func(c *Config) any { return &c.Python }, 0},
+	{"isolation", "walls round child processes: required, preferred or off", []string{"required", "preferred", "off"}, func(c *Config) any { return &c.Isolation }, 0},
+	{"bubblewrap", "the program that puts the walls up", nil, func(c *Config) any { return &c.Bubblewrap }, 0},
+	{"kernel_memory_mib", "memory of one kernel's processes, in MiB, 128 or more; 0 is 4096", nil, func(c *Config) any { return &c.KernelMemoryMiB }, 128},
+	{"kernel_processes", "processes and threads of one kernel, 16 or more; 0 is 512", nil, func(c *Config) any { return &c.KernelProcesses }, 16},
+	{"kernel_processors", "processors' worth of time of one kernel; 0 is all that the machine has", nil, func(c *Config) any { return &c.KernelProcessors }, 0},
+	{"ca_file", "PEM file of authorities to trust, besides the system's, in what plugins fetch; code in kernels brings its own", nil, func(c *Config) any { return &c.CAFile }, 0},
+	{"max_sessions", "sessions that may be open at once; 0 is the host's default", nil, func(c *Config) any { return &c.MaxSessions }, 0},
+	{"log_level", "debug, info, warn or error", []string{"debug", "info", "warn", "error"}, func(c *Config) any { return &c.LogLevel }, 0},
+	{"log_format", "text or json", []string{"text", "json"}, func(c *Config) any { return &c.LogFormat }, 0},
 }
 
 func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
@@ -118,6 +119,9 @@ func (s setting) check(c *Config) error {
 	case *int:
 		if *field < 0 {
 			return fmt.Errorf("is %d: use 0 or more", *field)
+		}
+		if *field != 0 && *field < s.least {
+			return fmt.Errorf("is %d: use %d or more, or 0 for the default", *field, s.least)
 		}
 	}
 	return nil

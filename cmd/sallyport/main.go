@@ -77,12 +77,13 @@ func (e usageError) Unwrap() error { return e.error }
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sallyport",
-		Short: "let an AI agent work with a Python kernel and files, through plugins you allow",
-		Long: `Sallyport lets an AI agent work with a Python kernel and a workspace of files
-without being handed either. Tools are WebAssembly plugins; each sees only what
+		Short: "let an AI agent work with a Python kernel, the network and files, through plugins you allow",
+		Long: `Sallyport lets an AI agent work with a Python kernel, the network and a workspace
+of files without being handed any of them. Tools are WebAssembly plugins; each sees only what
 you grant it, and agents see only the plugins' tools, over HTTP.
 
-  operators   sallyport plugin inspect · allow · list, serve, token create, audit, doctor
+  operators   sallyport plugin inspect · allow · list, serve, token create, secret set, audit,
+              doctor
   authors     sallyport plugin new · build · pack
   agents      sallyport call`,
 		SilenceErrors: true,

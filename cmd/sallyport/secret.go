@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
@@ -48,6 +49,10 @@ policy names:
 		value, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), most))
 		if err != nil {
 			return abi.Errorf(abi.CodeInvalidArgument, "the secret can't be read from stdin: %w", err)
+		}
+		if len(bytes.Trim(value, "\r\n")) == 0 {
+			return abi.Errorf(abi.CodeInvalidArgument, "there is no secret on stdin: it is empty").
+				WithHint("hand the value in, as in: sallyport secret set %s < token.txt", args[0])
 		}
 		if err := host.SetSecret(cfg.DataDir, args[0], value); err != nil {
 			return err

@@ -23,8 +23,8 @@ func newServe() *cobra.Command {
 is ready, "listening on URL", and logs to stderr.
 
 Plugins run in their sandbox, and the Python that they run behind walls of its
-own: namespaces, a read-only system, no network, an account and limits of its
-own. Where those walls can't be had serve refuses to start, and says what to do;
+own: namespaces, a read-only system, no network but what was granted, an account
+and limits of its own. Where those walls can't be had serve refuses to start, and says what to do;
 --isolation=preferred takes those that can be had, --isolation=off none.
 "sallyport doctor" tries them. Serve speaks plain HTTP and listens on loopback
 only.`,
