@@ -9,13 +9,15 @@ import (
 // place back when it is closed.
 type conn struct {
 	net.Conn
+	proxy   *proxy // whose client's it is; nil to an origin
 	release func()
 	once    sync.Once
 }
 
-// keep makes a conn of raw, which is closed when the gate is. release runs once.
-func (g *Gate) keep(raw net.Conn, release func()) (*conn, error) {
-	c := &conn{Conn: raw}
+// keep makes a conn of raw, which is closed when the gate is, and with what p
+// serves, if it is a client's. release runs once.
+func (g *Gate) keep(raw net.Conn, p *proxy, release func()) (*conn, error) {
+	c := &conn{Conn: raw, proxy: p}
 	c.release = func() {
 		g.mu.Lock()
 		delete(g.conns, c)
@@ -31,6 +33,21 @@ func (g *Gate) keep(raw net.Conn, release func()) (*conn, error) {
 		return nil, closedError()
 	}
 	return c, nil
+}
+
+// closeOf closes the connections of p's clients.
+func (g *Gate) closeOf(p *proxy) {
+	var list []*conn
+	g.mu.Lock()
+	for c := range g.conns {
+		if c.proxy == p {
+			list = append(list, c)
+		}
+	}
+	g.mu.Unlock() // closing a connection takes it
+	for _, c := range list {
+		_ = c.Close()
+	}
 }
 
 // Close closes the connection. It may be called again.

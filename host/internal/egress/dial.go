@@ -25,7 +25,7 @@ func (g *Gate) dial(ctx context.Context, d Decision) (*conn, error) {
 		dialer := net.Dialer{Timeout: dialTime}
 		raw, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a, d.Port).String())
 		if err == nil {
-			return g.keep(raw, release)
+			return g.keep(raw, nil, release)
 		}
 		failure = err
 		if ctx.Err() != nil {
@@ -55,7 +55,12 @@ func (g *Gate) takeSlot() error {
 			t.CloseIdleConnections()
 		}
 	}
-	e := abi.Errorf(abi.CodeResourceExhausted, "%d connections are open, and that is the most", g.config.MaxConns).
+	return tooMany(g.config.MaxConns)
+}
+
+// tooMany is the refusal of one more connection than there may be.
+func tooMany(most int) *abi.Error {
+	e := abi.Errorf(abi.CodeResourceExhausted, "%d connections are open, and that is the most", most).
 		WithHint("end some, or try again later")
 	e.Retryable = true
 	return e

@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -18,10 +17,15 @@ import (
 
 // Serve is a forward proxy on l, as the package says. Refusals are answered
 // with 403, what can't be understood with 400, and failures with 502, 503 and
-// 504; the body is the message and what to do. Serve closes l and returns when l
-// is closed and all its connections have ended, or with the gate.
+// 504; the body is the message and what to do.
+//
+// Serve lasts until l is closed or the gate is. It then ends all that came
+// through l, tunnels, WebSockets and answers under way, whatever their origins
+// do, and returns when nothing of it is left, which is at once. It closes l.
 func (g *Gate) Serve(l net.Listener) {
 	p := &proxy{gate: g, tunnels: newQueue(l.Addr())}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	p.errors = g.config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
 	server := &http.Server{
 		Handler:                      p,
@@ -31,6 +35,7 @@ func (g *Gate) Serve(l net.Listener) {
 		MaxHeaderBytes:               abi.MaxHTTPHeaderBytes,
 		ErrorLog:                     p.errors,
 		Protocols:                    new(http.Protocols),
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if plain, ok := c.(*plainTunnel); ok {
 				return context.WithValue(ctx, tunnelKey{}, plain.target)
@@ -54,14 +59,15 @@ func (g *Gate) Serve(l net.Listener) {
 	defer g.finish(server)
 	var inner sync.WaitGroup
 	inner.Go(func() { _ = server.Serve(p.tunnels) })
-	err := server.Serve(&doorway{l, g})
+	err := server.Serve(&doorway{l, p})
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 		g.config.Logger.Error("the proxy's listener failed", "error", err)
 	}
-	server.SetKeepAlivesEnabled(false)
+	cancel(closedError())
+	_ = server.Close()
+	inner.Wait() // no connection comes after that
+	g.closeOf(p)
 	p.open.Wait()
-	_ = p.tunnels.Close()
-	inner.Wait()
 }
 
 // begin notes that a server serves, unless the gate is closed.
@@ -92,29 +98,33 @@ type proxy struct {
 }
 
 // A doorway is a listener whose connections are bounded in number, and closed
-// with the gate.
+// with what its proxy serves.
 type doorway struct {
 	net.Listener
-	gate *Gate
+	proxy *proxy
 }
 
+// Accept turns away those that there is no place for: waiting for one, it
+// wouldn't hear that the listener is closed.
 func (d *doorway) Accept() (net.Conn, error) {
-	g := d.gate
-	raw, err := d.Listener.Accept()
-	if err != nil {
-		return nil, err
+	g := d.proxy.gate
+	for {
+		raw, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case g.clients <- struct{}{}:
+		default:
+			turnAway(raw, tooMany(cap(g.clients)))
+			continue
+		}
+		c, err := g.keep(raw, d.proxy, func() { <-g.clients })
+		if err != nil {
+			return nil, net.ErrClosed
+		}
+		return c, nil
 	}
-	select {
-	case g.clients <- struct{}{}:
-	case <-g.ctx.Done():
-		_ = raw.Close()
-		return nil, net.ErrClosed
-	}
-	c, err := g.keep(raw, func() { <-g.clients })
-	if err != nil {
-		return nil, net.ErrClosed
-	}
-	return c, nil
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -184,35 +194,4 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request) {
 		},
 	}
 	forwarder.ServeHTTP(w, r.WithContext(f.ctx))
-}
-
-// refuse answers with an error.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e := abi.AsError(err)
-	h := w.Header()
-	if r.ContentLength != 0 { // nobody waits for the body
-		h.Set("Connection", "close")
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status(e.Code))
-	_, _ = fmt.Fprintln(w, e.Error())
-	if e.Hint != "" {
-		_, _ = fmt.Fprintln(w, e.Hint)
-	}
-}
-
-// status is the HTTP status of a code.
-func status(code abi.Code) int {
-	switch code {
-	case abi.CodePermissionDenied:
-		return http.StatusForbidden
-	case abi.CodeInvalidArgument:
-		return http.StatusBadRequest
-	case abi.CodeResourceExhausted:
-		return http.StatusServiceUnavailable
-	case abi.CodeDeadlineExceeded:
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusBadGateway
 }
