@@ -25,11 +25,11 @@ func httpPhrases(h *abi.HTTPScope) []phrase {
 	for _, r := range h.Allow {
 		add("http.allow "+strings.Join(r.Hosts, " "), ruleWords(r))
 	}
-	most := "takes as long as the host allows"
+	most := "takes as long as the host allows (a minute; from a kernel an hour)"
 	if h.MaxTime > 0 {
 		most = "takes " + strictyaml.Brief(h.MaxTime) + " at most"
 	}
-	size := "as many bytes as the host allows"
+	size := "as many bytes as the host allows (32 MiB; in a kernel 4 GiB)"
 	if h.MaxBytes > 0 {
 		size = fmt.Sprintf("%d bytes at most", h.MaxBytes)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/fetch"
+	"github.com/sallyport-dev/sallyport/host/internal/egress"
 	"github.com/sallyport-dev/sallyport/host/plugin"
 )
 
@@ -103,6 +105,9 @@ func TestEveryScopeIsPutIntoWords(t *testing.T) {
 }
 
 func TestHTTPInWords(t *testing.T) {
+	if fetch.DefaultMaxTime != time.Minute || fetch.DefaultMaxBytes != 32<<20 || egress.DefaultMaxTime != time.Hour || egress.DefaultMaxBytes != 4<<30 {
+		t.Error("the words name other bounds than the host has")
+	}
 	tests := []struct {
 		rule abi.HTTPRule
 		want string
@@ -114,7 +119,7 @@ func TestHTTPInWords(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := plugin.Words(abi.Capabilities{HTTP: &abi.HTTPScope{Allow: []abi.HTTPRule{tt.rule}}})
-		if want := []string{tt.want, "a request over http or https takes as long as the host allows, and its response has as many bytes as the host allows"}; !slices.Equal(got, want) {
+		if want := []string{tt.want, "a request over http or https takes as long as the host allows (a minute; from a kernel an hour), and its response has as many bytes as the host allows (32 MiB; in a kernel 4 GiB)"}; !slices.Equal(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
