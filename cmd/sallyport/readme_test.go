@@ -48,7 +48,7 @@ func shell(t *testing.T, dir, block string, env ...string) string {
 func TestREADME(t *testing.T) {
 	blocks := readmeBlocks(t)
 
-	t.Run("operator", func(t *testing.T) {
+	operator := func(t *testing.T, before string) {
 		dir := t.TempDir()
 		plugins := filepath.Join(dir, "build", "plugins")
 		if err := os.MkdirAll(plugins, 0o755); err != nil {
@@ -63,12 +63,20 @@ func TestREADME(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		out := shell(t, dir, blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t), "SALLYPORT_LISTEN=127.0.0.1:0")
+		out := shell(t, dir, before+blocks["operator"], "SALLYPORT_PYTHON="+hosttest.Python(t), "SALLYPORT_LISTEN=127.0.0.1:0")
 		for _, want := range []string{"python", "allowed", "spt_", "isolation"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("the output lacks %q:\n%s", want, out)
 			}
 		}
+		b, err := os.ReadFile(filepath.Join(dir, "policy.yaml"))
+		if err != nil || !strings.Contains(string(b), "*.python.org") {
+			t.Errorf("the host isn't granted: %s, %v", b, err)
+		}
+	}
+	t.Run("operator", func(t *testing.T) { operator(t, "") })
+	t.Run("operator after make serve", func(t *testing.T) {
+		operator(t, "for p in python http; do sallyport plugin allow build/plugins/$p.wasm --policy policy.yaml --yes; done\n")
 	})
 	t.Run("policy", func(t *testing.T) {
 		grant := "    " + strings.ReplaceAll(strings.TrimSpace(blocks["policy"]), "\n", "\n    ")
@@ -91,6 +99,9 @@ func TestREADME(t *testing.T) {
 			if !strings.Contains(out, want) {
 				t.Errorf("the output lacks %q:\n%s", want, out)
 			}
+		}
+		if out := shell(t, dir, blocks["call"], "HOST="+s.Server.URL, "TOKEN="+s.Agent.Token); !strings.Contains(out, "2") {
+			t.Errorf("a call says %q", out)
 		}
 	})
 	t.Run("author", func(t *testing.T) {
