@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/hosttest"
@@ -127,18 +125,19 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 func TestAResetTellsTheCallThatItEnded(t *testing.T) {
 	s := hosttest.NewStage(t, hosttest.Options{})
 	session := s.Agent.Session()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		wants(t, s.Agent.Try(session, "python_run", args{"code": "open('output/in', 'w').close()\nwhile True: pass"}), http.StatusConflict, abi.CodeCanceled, "reset")
-	})
-	in := "/v1/sessions/" + session + "/files/output/in"
-	for deadline := time.Now().Add(time.Minute); s.Agent.Do(http.MethodGet, in, "").StatusCode != http.StatusOK; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the code didn't begin")
+	var last abi.Event
+	reset := false
+	stream(t, t.Context(), s.Agent, session, "python_run", args{"code": "print('in', flush=True)\nwhile True: pass"}, func(e abi.Event) bool {
+		if e.Type == abi.EventOutput && !reset {
+			reset = true
+			s.Agent.JSON(http.MethodPost, "/v1/sessions/"+session+"/kernel/reset?plugin=python", "", nil)
 		}
+		last = e
+		return true
+	})
+	if last.Type != abi.EventError || last.Error.Code != abi.CodeCanceled || !strings.Contains(last.Error.Message, "reset") {
+		t.Errorf("the call ended with %+v %v", last, last.Error)
 	}
-	s.Agent.JSON(http.MethodPost, "/v1/sessions/"+session+"/kernel/reset?plugin=python", "", nil)
-	wg.Wait()
 	wants(t, s.Agent.Do(http.MethodPost, "/v1/sessions/"+session+"/kernel/reset?plugin=none", ""), http.StatusNotFound, abi.CodeNotFound, "none")
 }
 
