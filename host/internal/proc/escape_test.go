@@ -452,6 +452,7 @@ func TestNothingEscapesAnOrdinaryUser(t *testing.T) {
 		t.Log("the tests are an ordinary user's already")
 		return
 	}
+	t.Parallel()
 	const account = 60_123 // nobody's
 	programs, err := tools()
 	if err != nil {

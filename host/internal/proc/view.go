@@ -108,7 +108,7 @@ func remember(file string, links map[string]string) error {
 
 func linkOne(root *os.Root, source, target string) error {
 	if dir := filepath.Dir(target); dir != "." {
-		if err := root.MkdirAll(dir, 0o700); err != nil {
+		if err := root.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
