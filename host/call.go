@@ -155,9 +155,7 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		Tool: uint32(tool), Request: request, Mounts: mounts, Dispatch: b.Dispatch,
 	})
 	b.Close()
-	if err := out.close(); err != nil {
-		log.Error("what a call fetches could not be ended", "error", err)
-	}
+	out.close()
 	if answer.Stderr != "" {
 		log.Warn("plugin wrote to stderr", "stderr", answer.Stderr)
 	}

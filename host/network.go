@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"io"
@@ -56,9 +55,10 @@ func (n *network) open() (*fetch.Client, error) {
 		return nil, err
 	}
 	f, err := fetch.New(fetch.Config{
-		Gate: gate, Scope: scope, Secret: n.host.secret, UserAgent: "sallyport/" + Version, Logger: n.host.log.Named("fetch"),
+		Gate: gate, Scope: scope, Secret: n.host.secret, UserAgent: "sallyport/" + Version,
 	})
 	if err != nil {
+		gate.Close()
 		return nil, err
 	}
 	n.gate, n.client = gate, f
@@ -66,14 +66,13 @@ func (n *network) open() (*fetch.Client, error) {
 }
 
 // close ends what still goes out for the call.
-func (n *network) close() error {
+func (n *network) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.gone = true
-	if n.gate == nil {
-		return nil
+	if n.gate != nil {
+		n.gate.Close()
 	}
-	return n.gate.Close()
 }
 
 // record audits a decision. Each belongs to an operation of the call, and those
@@ -138,12 +137,11 @@ func (h *Host) kernelGate(effective abi.Capabilities, entry audit.Entry) func(ne
 		})
 		if err != nil {
 			log.Error("a kernel's gate could not be opened", "error", err)
+			_ = l.Close()
 			return
 		}
+		defer gate.Close()
 		gate.Serve(l)
-		if err := gate.Close(); err != nil {
-			log.Error("a kernel's gate could not be closed", "error", err)
-		}
 	}
 }
 
@@ -180,10 +178,10 @@ func authorities(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, abi.Errorf(abi.CodeInvalidArgument, "the certificate authorities can't be read: %w", err).WithHint(hint)
 	}
-	system, err := x509.SystemCertPool()
-	pool := cmp.Or(system, x509.NewCertPool())
+	pool, err := x509.SystemCertPool()
 	if err != nil {
-		pool = x509.NewCertPool()
+		return nil, abi.Errorf(abi.CodeUnavailable, "the system's certificate authorities can't be read: %w", err).
+			WithHint("mend them: those of --ca-file are trusted besides them, not in their place")
 	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, abi.Errorf(abi.CodeInvalidArgument, "%s holds no certificate", file).WithHint(hint)

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/fetch"
 )
 
 // secretsDir is the folder of the data directory that holds the values of
@@ -60,6 +61,9 @@ func checkSecret(name string, value []byte) (string, error) {
 		return "", abi.Errorf(abi.CodeUnavailable, "the secret %q is empty", name).WithHint("set it with: sallyport secret set %s", name)
 	case len(value) > maxSecretBytes:
 		return "", abi.Errorf(abi.CodeUnavailable, "the secret %q has more than %d bytes", name, maxSecretBytes)
+	case len(s) < fetch.MinSecretBytes:
+		return "", abi.Errorf(abi.CodeUnavailable, "the secret %q has %d bytes, and %d are the least: a shorter one can't be kept out of what servers answer", name, len(s), fetch.MinSecretBytes).
+			WithHint("set a longer one with: sallyport secret set %s", name)
 	case strings.ContainsFunc(s, bad):
 		return "", abi.Errorf(abi.CodeUnavailable, "the secret %q can't stand in a header: it has something else than printable ASCII in it", name)
 	}
@@ -67,7 +71,8 @@ func checkSecret(name string, value []byte) (string, error) {
 }
 
 // SetSecret keeps the value of a secret in a data directory, readable by this
-// account alone. A host that runs there takes it at once.
+// account alone. A host that runs there takes it at once. A value that can't
+// stand in a header, or has less than fetch.MinSecretBytes, is invalid_argument.
 func SetSecret(dataDir, name string, value []byte) error {
 	if !abi.ValidSecretName(name) {
 		return abi.Errorf(abi.CodeInvalidArgument, "%q is not the name of a secret", name).WithHint("use lower-case letters, digits, - and _")

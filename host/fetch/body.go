@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/egress"
 )
 
 // A body is the response's as a plugin gets it: decompressed, bounded and
@@ -27,7 +28,7 @@ func (x *exchange) body(resp *http.Response) *body {
 		x.method != http.MethodHead && resp.StatusCode != http.StatusPartialContent {
 		b.read, b.decoded = &gunzip{src: resp.Body}, true
 	}
-	b.read = masked(&bounded{src: b.read, left: x.maxBytes}, x.secrets)
+	b.read = masked(&egress.Bounded{From: b.read, Left: x.maxBytes, Over: errTooMuch}, x.secrets)
 	return b
 }
 
@@ -66,22 +67,6 @@ func (b *body) Close() error {
 }
 
 var errTooMuch = errors.New("the body is over its bound")
-
-// bounded reads at most so many bytes, and fails where there are more.
-type bounded struct {
-	src  io.Reader
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	// One byte more than is left tells the end from too much.
-	n, err := b.src.Read(p[:min(int64(len(p)), b.left+1)])
-	if int64(n) > b.left {
-		n, err = int(b.left), errTooMuch
-	}
-	b.left -= int64(n)
-	return n, err
-}
 
 // gunzip decompresses. It reads nothing before it is read: the first bytes may
 // be long in coming.

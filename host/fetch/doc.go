@@ -18,9 +18,12 @@
 // Where a server repeats it in a header or a body, stars of its length stand in
 // its place, and a redirect to a URL that holds it isn't followed. That keeps
 // it from being shown by mistake. A server that means to tell it can write it
-// in another way, so the hosts of a secret are trusted with it. Of values
-// shorter than 8 bytes bodies are not cleaned: they would be found by chance.
+// in another way, so the hosts of a secret are trusted with it. A value shorter
+// than MinSecretBytes is refused: it would be found by chance.
 //
-// It doesn't decide where requests may go, resolves nothing, dials nothing, and
+// # What it leaves to others
+//
+// The bridge has read the request, and checked its method and its bounds. This
+// package doesn't decide where requests may go, resolves nothing, dials nothing, and
 // writes no audit: the gate does.
 package fetch

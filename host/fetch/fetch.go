@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/internal/egress"
 )
@@ -31,14 +29,13 @@ type Config struct {
 	// Scope is the effective one. Of it the bounds and the secrets count here,
 	// the rules in the gate. Zero bounds are DefaultMaxTime and DefaultMaxBytes.
 	Scope abi.HTTPScope
-	// Secret returns the value of a secret by its name. It is called for each
-	// request that needs one, by several goroutines. Nil has none.
+	// Secret returns the value of a secret by its name, or an *abi.Error for the
+	// plugin to read. It is called for each request that needs one, by several
+	// goroutines. Nil has none.
 	Secret func(name string) (string, error)
 	// UserAgent is what requests are sent as that don't say. "" is
 	// DefaultUserAgent.
 	UserAgent string
-	// Logger gets why a secret couldn't be read. Nil is silent.
-	Logger hclog.Logger
 }
 
 // A Client sends requests. It may be used by several goroutines at once.
@@ -67,13 +64,10 @@ func New(c Config) (*Client, error) {
 	if c.UserAgent == "" {
 		c.UserAgent = DefaultUserAgent
 	}
-	if c.Logger == nil {
-		c.Logger = hclog.NewNullLogger()
-	}
 	return &Client{config: c, transport: c.Gate.RoundTripper()}, nil
 }
 
-// Fetch sends a request and returns the response's head and its whole body,
+// Fetch sends a request, which the bridge has checked, and returns the response's head and its whole body,
 // which the caller reads to its end or closes; ctx ends both. Every error, those
 // of the body too, is an *abi.Error:
 //
@@ -120,7 +114,7 @@ func (x *exchange) answer(resp *http.Response) (abi.HTTPFetchResponse, io.ReadCl
 	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
 		for _, value := range resp.Header[name] {
 			total += len(name) + len(value)
-			head.Header = append(head.Header, abi.HTTPHeader{Name: x.mask(name), Value: x.mask(value)})
+			head.Header = append(head.Header, abi.HTTPHeader{Name: name, Value: x.mask(value)})
 		}
 	}
 	if total > abi.MaxHTTPHeaderBytes || len(head.Header) > abi.MaxHTTPHeaders {

@@ -1,12 +1,15 @@
 package fetch
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/internal/egress"
@@ -19,25 +22,17 @@ var hostsOwn = []string{
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// exchange returns what a request asks for, checked.
+// exchange returns what a request asks for, and checks what the bridge leaves to
+// it: the URL, the headers, and the bounds of the scope.
 func (c *Client) exchange(req abi.HTTPFetchRequest, payload []byte) (*exchange, error) {
 	x := &exchange{
 		client:   c,
-		method:   req.Method,
+		method:   cmp.Or(req.Method, http.MethodGet),
 		payload:  payload,
 		manual:   req.Redirect == abi.RedirectManual,
 		asked:    req,
 		maxTime:  time.Duration(c.config.Scope.MaxTime),
 		maxBytes: c.config.Scope.MaxBytes,
-	}
-	if x.method == "" {
-		x.method = http.MethodGet
-	}
-	if !isToken(x.method) || x.method == http.MethodConnect {
-		return nil, invalid("/method", "method is %.40q: use one such as GET", x.method)
-	}
-	if req.Redirect != "" && req.Redirect != abi.RedirectFollow && !x.manual {
-		return nil, invalid("/redirect", "redirect is %.40q: use %s or %s", req.Redirect, abi.RedirectFollow, abi.RedirectManual)
 	}
 	var err error
 	if x.url, x.at, err = readURL(req.URL); err != nil {
@@ -47,12 +42,6 @@ func (c *Client) exchange(req abi.HTTPFetchRequest, payload []byte) (*exchange, 
 	}
 	if x.header, err = readHeader(req.Header); err != nil {
 		return nil, err
-	}
-	if req.TimeoutMS < 0 || req.TimeoutMS > abi.MaxTimeoutMS {
-		return nil, invalid("/timeout_ms", "timeout_ms is %d: use 0 to %d", req.TimeoutMS, abi.MaxTimeoutMS)
-	}
-	if req.MaxBytes < 0 {
-		return nil, invalid("/max_bytes", "max_bytes is negative: %d", req.MaxBytes)
 	}
 	if asked := time.Duration(req.TimeoutMS) * time.Millisecond; asked > x.maxTime {
 		return nil, denied("http.max_time: "+asked.String(), "a request may take %v at most, and was to take up to %v", x.maxTime, asked)
@@ -78,7 +67,7 @@ func readURL(raw string) (*url.URL, egress.Target, error) {
 		return nil, at, abi.Errorf(abi.CodeInvalidArgument, "the url can't be read")
 	}
 	if abi.SchemePort(u.Scheme) == 0 {
-		return nil, at, abi.Errorf(abi.CodeInvalidArgument, "the scheme is %q", u.Scheme).WithHint("use http or https")
+		return nil, at, abi.Errorf(abi.CodeInvalidArgument, "the scheme %q is neither http nor https", u.Scheme).WithHint("use http or https")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, at, nil
@@ -87,46 +76,22 @@ func readURL(raw string) (*url.URL, egress.Target, error) {
 // readHeader returns a plugin's headers. What would be read as another line, or
 // change how the message is read, is refused.
 func readHeader(lines []abi.HTTPHeader) (http.Header, error) {
-	if len(lines) > abi.MaxHTTPHeaders {
-		return nil, invalid("/header", "there are %d headers, the bound is %d", len(lines), abi.MaxHTTPHeaders)
-	}
-	h, total := http.Header{}, 0
+	h := http.Header{}
 	for i, line := range lines {
 		at := "/header/" + strconv.Itoa(i)
-		total += len(line.Name) + len(line.Value)
-		if total > abi.MaxHTTPHeaderBytes {
-			return nil, invalid(at, "the headers have more than %d bytes", abi.MaxHTTPHeaderBytes)
-		}
-		if !isToken(line.Name) {
+		if !httpguts.ValidHeaderFieldName(line.Name) {
 			return nil, invalid(at+"/name", "%.40q is no header's name", line.Name)
 		}
 		name := http.CanonicalHeaderKey(line.Name)
 		if slices.Contains(hostsOwn, name) || strings.HasPrefix(name, "Proxy-") {
 			return nil, invalid(at+"/name", "the header %.40s is the host's to write: leave it out", name)
 		}
-		if !isValue(line.Value) {
+		if !httpguts.ValidHeaderFieldValue(line.Value) {
 			return nil, invalid(at+"/value", "the value of the header %.40s has a line break or another control character", name)
 		}
 		h.Add(name, line.Value)
 	}
 	return h, nil
-}
-
-// isToken says whether s is a token of HTTP, as methods and headers' names are.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-// isValue says whether a header may have the value s.
-func isValue(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 func invalid(field, format string, args ...any) *abi.Error {

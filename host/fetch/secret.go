@@ -3,17 +3,22 @@ package fetch
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/sallyport-dev/sallyport/abi"
 )
 
-// minMasked is the length of the shortest value that is looked for in bodies.
-const minMasked = 8
+// MinSecretBytes is the length of the shortest value of a secret: a shorter one
+// would be found by chance where it is masked.
+const MinSecretBytes = 8
 
 // addSecrets writes the secrets of the hop into its headers. Of two for one
 // header the first in the scope counts.
@@ -42,7 +47,7 @@ func (x *exchange) addSecrets(h http.Header) error {
 	return nil
 }
 
-// secret reads a value.
+// secret reads a value. Its error is for the plugin, with what Config.Secret says.
 func (c *Client) secret(name string) (string, error) {
 	unreadable := func(why string) *abi.Error {
 		return abi.Errorf(abi.CodeUnavailable, "the secret %s %s, so the request wasn't sent", name, why).
@@ -52,13 +57,19 @@ func (c *Client) secret(name string) (string, error) {
 		return "", unreadable("isn't set")
 	}
 	value, err := c.config.Secret(name)
+	e, ok := errors.AsType[*abi.Error](err)
 	switch {
+	case ok:
+		told := *e
+		told.Message += ", so the request wasn't sent"
+		return "", told.WithCause(err)
 	case err != nil:
-		c.config.Logger.Warn("a secret can't be read", "name", name, "error", err)
-		return "", unreadable("can't be read")
+		return "", unreadable("can't be read").WithCause(err)
 	case value == "":
 		return "", unreadable("is empty")
-	case !isValue(value) || strings.TrimSpace(value) != value:
+	case len(value) < MinSecretBytes:
+		return "", unreadable(fmt.Sprintf("has %d bytes, and %d are the least", len(value), MinSecretBytes))
+	case !httpguts.ValidHeaderFieldValue(value) || strings.TrimSpace(value) != value:
 		return "", unreadable("has characters that no header can carry")
 	}
 	return value, nil
@@ -101,9 +112,7 @@ type masker struct {
 func masked(src io.Reader, values []string) io.Reader {
 	m := &masker{src: src, part: make([]byte, 32<<10)}
 	for _, v := range values {
-		if len(v) >= minMasked {
-			m.values = append(m.values, []byte(v))
-		}
+		m.values = append(m.values, []byte(v))
 	}
 	if len(m.values) == 0 {
 		return src

@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/fetch"
 )
 
 const token = "tok/en+with=odd chars&0123456789"
@@ -21,10 +23,10 @@ func vault(s *stage, hosts ...string) {
 	s.secrets = map[string]string{"token": token}
 }
 
-// clean fails the test when a plugin could see the secret, or a log has it.
+// clean fails the test when a plugin could see the secret, or a decision has it.
 func (s *stage) clean(seen ...any) {
 	s.t.Helper()
-	for _, v := range append(seen, s.logged.String(), strings.Join(s.decided, " ")) {
+	for _, v := range append(seen, strings.Join(s.decided, " ")) {
 		text := fmt.Sprintf("%+v", v)
 		if b, err := json.Marshal(v); err == nil {
 			text += string(b)
@@ -155,14 +157,18 @@ func TestASecretThatIsRepeatedIsStars(t *testing.T) {
 	}
 }
 
-func TestShortSecretsLeaveBodiesAlone(t *testing.T) {
-	s := newStage(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "a bad banana") })
+func TestAnAnswerIsNotMaskedByChance(t *testing.T) {
+	s := newStage(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Forwarded", r.Header.Get("Authorization"))
+		fmt.Fprint(w, "a bad banana")
+	})
 	vault(s, "a.test")
-	s.secrets["token"] = "ba"
-	if _, body := s.get("https://a.test/"); body != "a bad banana" {
-		t.Errorf("the body is %q", body)
+	s.secrets["token"] = "X-Forwarded" // the name stays
+	head, body := s.get("https://a.test/")
+	if body != "a bad banana" || value(head, "X-Forwarded") != "Bearer ***********" {
+		t.Errorf("the body is %q, the headers %+v", body, head.Header)
 	}
-	s.secrets["token"] = strings.Repeat("*", 8) // what it is masked with
+	s.secrets["token"] = strings.Repeat("*", fetch.MinSecretBytes) // what it is masked with
 	if _, body := s.get("https://a.test/"); body != "a bad banana" {
 		t.Errorf("the body is %q", body)
 	}
@@ -209,26 +215,27 @@ func everyByte(s string) string {
 
 func TestASecretThatCannotBeReadStopsTheRequest(t *testing.T) {
 	s := newStage(t, hello)
+	ours := abi.Errorf(abi.CodeUnavailable, "the secret token is shut away").WithHint("open the vault for token").WithCause(errors.New("/etc/vault"))
 	tests := []struct {
-		name   string
-		values map[string]string
-		logged bool
+		name          string
+		values        map[string]string
+		err           error
+		message, hint string
 	}{
-		{"unknown", nil, true},
-		{"empty", map[string]string{"token": ""}, false},
-		{"two lines", map[string]string{"token": "a\r\nX: y"}, false},
-		{"an end of line", map[string]string{"token": "abcdefgh\n"}, false},
+		{"unknown", nil, errors.New("the vault is shut"), "the secret token can't be read, so", "set the secret token"},
+		{"unknown, with a reason", nil, ours, "the secret token is shut away, so", "open the vault for token"},
+		{"empty", map[string]string{"token": ""}, nil, "the secret token is empty, so", "set the secret token"},
+		{"too short", map[string]string{"token": "1234567"}, nil, "the secret token has 7 bytes, and 8 are the least, so", "set the secret token"},
+		{"two lines", map[string]string{"token": "abcdef\r\nX: y"}, nil, "the secret token has characters", "set the secret token"},
+		{"an end of line", map[string]string{"token": "abcdefgh\n"}, nil, "the secret token has characters", "set the secret token"},
 	}
 	for _, tt := range tests {
 		vault(s, "a.test")
-		s.secrets = tt.values
-		s.logged.Reset()
+		s.secrets, s.noSecret = tt.values, tt.err
 		e := s.refused(abi.HTTPFetchRequest{URL: s.at("https://a.test/")}, abi.CodeUnavailable)
-		if !strings.Contains(e.Message, "the secret token") || !strings.Contains(e.Hint, "token") || strings.Contains(e.Message, "vault") || e.Retryable {
+		if !strings.HasPrefix(e.Message, tt.message) || !strings.HasSuffix(e.Message, "so the request wasn't sent") || !strings.Contains(e.Hint, tt.hint) ||
+			strings.Contains(e.Message, "vault") || e.Retryable || tt.err != nil && !errors.Is(e, tt.err) {
 			t.Errorf("%s: %+v", tt.name, e)
-		}
-		if got := strings.Contains(s.logged.String(), "the vault is shut"); got != tt.logged {
-			t.Errorf("%s: logged %q", tt.name, s.logged.String())
 		}
 	}
 	if n := s.came(); n > 0 {

@@ -1,7 +1,6 @@
 package fetch_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,8 +20,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/fetch"
@@ -44,9 +41,9 @@ type stage struct {
 	sent     []*http.Request // with their bodies read
 	bodies   []string
 	decided  []string
-	logged   bytes.Buffer
 	scope    abi.HTTPScope
 	secrets  map[string]string
+	noSecret error // of those that aren't there
 	agent    string
 	resolver egress.Resolver
 }
@@ -142,15 +139,14 @@ func (s *stage) client() *fetch.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { gate.Close() })
+	s.t.Cleanup(gate.Close)
 	client, err := fetch.New(fetch.Config{
 		Gate: gate, Scope: s.scope, UserAgent: s.agent,
-		Logger: hclog.New(&hclog.LoggerOptions{Output: &s.logged, Level: hclog.Trace}),
 		Secret: func(name string) (string, error) {
 			if v, ok := s.secrets[name]; ok {
 				return v, nil
 			}
-			return "", fmt.Errorf("the vault is shut: %s", name)
+			return "", s.noSecret
 		},
 	})
 	if err != nil {

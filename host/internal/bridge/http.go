@@ -64,7 +64,8 @@ func (c *Call) httpFetch(ctx context.Context, op string, frame []byte) ([]byte, 
 }
 
 // checkFetch says whether a request is within its bounds, and sets what its
-// empty fields stand for.
+// empty fields stand for. What its URL and its headers may hold is the
+// capability's to say.
 func checkFetch(op string, req *abi.HTTPFetchRequest) (*url.URL, error) {
 	if req.Method == "" {
 		req.Method = "GET"
@@ -77,8 +78,8 @@ func checkFetch(op string, req *abi.HTTPFetchRequest) (*url.URL, error) {
 		total += len(h.Name) + len(h.Value)
 	}
 	switch {
-	case len(req.Method) > maxMethodBytes || strings.Trim(req.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "":
-		return nil, invalid(op, "/method", "method is %.40q: use upper case, such as GET", req.Method)
+	case len(req.Method) > maxMethodBytes || req.Method == "CONNECT" || strings.Trim(req.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "":
+		return nil, invalid(op, "/method", "method is %.40q: use one in upper case, such as GET", req.Method)
 	case req.URL == "":
 		return nil, invalid(op, "/url", "url is empty")
 	case len(req.URL) > abi.MaxURLBytes:

@@ -18,7 +18,7 @@ type Decision struct {
 	// may be dialled, of a refused one those that were looked at.
 	Addresses []netip.Addr
 	Allowed   bool
-	// Rule is the place in Config.config.Rules of the one that allowed it, -1 when
+	// Rule is the place in Config.Rules of the one that allowed it, -1 when
 	// none did.
 	Rule int
 	// Err is why it wasn't allowed.
@@ -28,7 +28,8 @@ type Decision struct {
 // Decide looks at a target, resolves its host and records the decision. The
 // error is the decision's: permission_denied with the grant that is lacking,
 // invalid_argument, or, of a name that couldn't be resolved, unavailable. Of one
-// that couldn't be recorded it is Record's *abi.Error, else unavailable.
+// that would be allowed and couldn't be recorded it is Record's *abi.Error, else
+// unavailable.
 func (g *Gate) Decide(ctx context.Context, t Target) (Decision, error) {
 	d := Decision{Target: t, Rule: -1}
 	t, err := t.canonical()
@@ -82,13 +83,13 @@ func (g *Gate) refuse(d Decision, err error) (Decision, error) {
 }
 
 // record records d and returns it with its error. What can't be recorded isn't
-// allowed.
+// allowed; a refusal keeps its reason.
 func (g *Gate) record(d Decision) (Decision, error) {
 	err := errors.New("there is nothing to record decisions with")
 	if g.config.Record != nil {
 		err = g.config.Record(d)
 	}
-	if err != nil {
+	if err != nil && d.Err == nil {
 		d.Allowed, d.Rule = false, -1
 		e, ok := errors.AsType[*abi.Error](err)
 		if !ok {

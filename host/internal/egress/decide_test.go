@@ -209,6 +209,10 @@ func TestWhatIsNotRecordedIsNotAllowed(t *testing.T) {
 	if d, err := g.Decide(t.Context(), target); d.Allowed || !errors.Is(err, failing) {
 		t.Errorf("%v, %v", d, err)
 	}
+	// What is refused anyway has its own reason, and so the grant.
+	if d, err := g.Decide(t.Context(), egress.Target{Scheme: "https", Host: "127.0.0.1", Port: 443}); d.Allowed || abi.AsError(err).Grant != "http.allow.addresses: 127.0.0.1/32" {
+		t.Errorf("refused and not recorded: %v", err)
+	}
 	silent, err := egress.New(egress.Config{Rules: []abi.HTTPRule{rule("*")}})
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +240,7 @@ func TestAClosedGateRefuses(t *testing.T) {
 	if _, err := g.Decide(t.Context(), target); err != nil {
 		t.Error(err)
 	}
-	_ = g.Close()
+	g.Close()
 	if _, err := g.Decide(t.Context(), target); abi.CodeOf(err) != abi.CodeUnavailable {
 		t.Error(err)
 	}
@@ -255,5 +259,21 @@ func TestARuleThatCanNotBeReadIsRefused(t *testing.T) {
 	}
 	if _, err := egress.New(egress.Config{Idle: -1}); abi.CodeOf(err) != abi.CodeInvalidArgument {
 		t.Errorf("a negative bound: %v", err)
+	}
+}
+
+func TestTheMachinesOwnNamesAreResolved(t *testing.T) {
+	target := egress.Target{Scheme: "http", Host: "localhost", Port: 80, Method: "GET"}
+	granted := local("localhost")
+	granted.Addresses = prefixes("127.0.0.1/32", "::1/128")
+	g, _ := newGate(t, egress.Config{Rules: []abi.HTTPRule{granted}})
+	d, err := g.Decide(t.Context(), target)
+	if err != nil || len(d.Addresses) == 0 {
+		t.Errorf("granted: %+v, %v", d, err)
+	}
+	granted.Addresses = nil
+	g, _ = newGate(t, egress.Config{Rules: []abi.HTTPRule{granted}})
+	if _, err := g.Decide(t.Context(), target); !strings.HasPrefix(abi.AsError(err).Grant, "http.allow.addresses: ") {
+		t.Errorf("without addresses: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"maps"
@@ -49,11 +50,13 @@ type Config struct {
 	// Idle bounds how long nothing may come or go in an exchange or a tunnel;
 	// zero is DefaultIdle.
 	Idle time.Duration
-	// Resolver resolves names; nil is the system's, asked for absolute names.
+	// Resolver resolves names; nil is the system's, asked for absolute
+	// names, but for those without a dot.
 	Resolver Resolver
 	// Record is told every decision before it has an effect, by several
 	// goroutines at once. What it fails to record isn't allowed, and its
-	// *abi.Error is what the asker is told. Nil refuses everything.
+	// *abi.Error is what the asker is told, unless it was refused anyway. Nil
+	// refuses everything.
 	Record func(Decision) error
 	// RootCAs sign the certificates of origins that the round tripper talks to;
 	// nil is the system's.
@@ -68,11 +71,16 @@ type Resolver interface {
 }
 
 // systemResolver asks for names as they are, without the search list of the
-// machine, which would make another name of one that doesn't exist.
+// machine, which would make another name of one that doesn't exist. A name
+// without a dot is the machine's own, such as localhost or a neighbouring
+// container's, and means what it means there.
 type systemResolver struct{}
 
 func (systemResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, network, host+".")
+	if strings.Contains(host, ".") {
+		host += "."
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, network, host)
 }
 
 // A Gate decides on what goes out and carries it. It may be used by several
@@ -103,10 +111,10 @@ func New(c Config) (*Gate, error) {
 		return nil, err
 	}
 	c.Rules = rules
-	c.MaxTime = or(c.MaxTime, DefaultMaxTime)
-	c.MaxBytes = or(c.MaxBytes, DefaultMaxBytes)
-	c.MaxConns = or(c.MaxConns, DefaultMaxConns)
-	c.Idle = or(c.Idle, DefaultIdle)
+	c.MaxTime = cmp.Or(c.MaxTime, DefaultMaxTime)
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
 	if c.Resolver == nil {
 		c.Resolver = systemResolver{}
 	}
@@ -127,14 +135,6 @@ func New(c Config) (*Gate, error) {
 	return g, nil
 }
 
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
-
 // canonicalRules returns rules with their hosts and addresses as decisions
 // compare them.
 func canonicalRules(rules []abi.HTTPRule) ([]abi.HTTPRule, error) {
@@ -145,7 +145,7 @@ func canonicalRules(rules []abi.HTTPRule) ([]abi.HTTPRule, error) {
 		}
 		for _, scheme := range r.Schemes {
 			if abi.SchemePort(scheme) == 0 {
-				return nil, invalid("rule %d: the scheme is %q", i+1, scheme).WithHint("use http or https")
+				return nil, invalid("rule %d: the scheme %q is neither http nor https", i+1, brief(scheme)).WithHint("use http or https")
 			}
 		}
 		hosts := make([]string, len(r.Hosts))
@@ -194,8 +194,8 @@ func closedError() *abi.Error {
 }
 
 // Close ends everything that goes through the gate, and returns when all of its
-// Serves have. It may be called again. Its error is always nil.
-func (g *Gate) Close() error {
+// Serves have. It may be called again.
+func (g *Gate) Close() {
 	g.cancel(closedError())
 	g.mu.Lock()
 	g.closed = true
@@ -211,5 +211,4 @@ func (g *Gate) Close() error {
 		t.CloseIdleConnections()
 	}
 	g.serves.Wait()
-	return nil
 }

@@ -86,27 +86,28 @@ func (g *Gate) tooMuch() *abi.Error {
 // A body is one of an exchange, request or response: bounded, and watched.
 type body struct {
 	io.ReadCloser
-	flow    *flow
-	request bool
-	left    int64
-	ends    bool // the flow ends with it
+	from Bounded
+	flow *flow
+	of   string // the response's host; "" of a request
+	ends bool   // the flow ends with it
+}
+
+func (f *flow) body(b io.ReadCloser, of string) body {
+	return body{ReadCloser: b, from: Bounded{From: b, Left: f.gate.config.MaxBytes, Over: f.gate.tooMuch()}, flow: f, of: of}
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	// One byte more than is left tells the end from too much.
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
-	if int64(n) > b.left {
-		n, err = int(b.left), b.flow.gate.tooMuch()
-	}
-	b.left -= int64(n)
+	n, err := b.from.Read(p)
 	if n > 0 {
 		b.flow.progress()
 	}
 	switch {
-	case err == io.EOF && b.request:
+	case err == io.EOF && b.of == "":
 		b.flow.sent.Store(true)
+	case err != nil && err != io.EOF && b.of == "":
+		err = b.flow.failure("the request's body broke off", err)
 	case err != nil && err != io.EOF:
-		err = b.flow.failure("the body", err)
+		err = b.flow.failure("the response of "+b.of+" broke off", err)
 	}
 	if err != nil && b.ends {
 		b.flow.end()

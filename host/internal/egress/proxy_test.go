@@ -425,7 +425,7 @@ func TestTheRequestEndsWithItsClient(t *testing.T) {
 
 func TestAClosedGateServesNobody(t *testing.T) {
 	g, _ := newGate(t, egress.Config{})
-	_ = g.Close()
+	g.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -64,7 +65,7 @@ func (f *flow) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		return nil, f.gate.tooMuch()
 	}
-	in := body{ReadCloser: resp.Body, flow: f, left: limit}
+	in := f.body(resp.Body, out.URL.Hostname())
 	if w, ok := resp.Body.(io.Writer); ok && switched {
 		resp.Body = &upgraded{body: in, out: w, outLeft: limit}
 	} else {
@@ -75,7 +76,7 @@ func (f *flow) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // outgoing returns what is sent of a request, and the rule that allows it.
 func (f *flow) outgoing(req *http.Request) (*http.Request, int, error) {
-	g, method := f.gate, or(req.Method, http.MethodGet)
+	g, method := f.gate, cmp.Or(req.Method, http.MethodGet)
 	d, err := g.decideURL(f.ctx, method, req.URL)
 	if err != nil {
 		return nil, 0, err
@@ -112,7 +113,8 @@ func (f *flow) outgoing(req *http.Request) (*http.Request, int, error) {
 }
 
 func (f *flow) requestBody(b io.ReadCloser) io.ReadCloser {
-	return &body{ReadCloser: b, flow: f, request: true, left: f.gate.config.MaxBytes}
+	in := f.body(b, "")
+	return &in
 }
 
 // cleanHeader removes what is between a client and its proxy: hop-by-hop fields

@@ -421,7 +421,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	}
 	<-asked
 	<-asked
-	_ = g.Close()
+	g.Close()
 	for range 2 {
 		select {
 		case err := <-ended:

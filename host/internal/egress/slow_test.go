@@ -103,7 +103,7 @@ func TestASlowClientIsNotWaitedFor(t *testing.T) {
 				_ = conn.Close()
 				_ = l.Close()
 				<-served
-				_ = g.Close()
+				g.Close()
 			})
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
 
 	"github.com/sallyport-dev/sallyport/abi"
@@ -76,7 +77,7 @@ func targetOf(u *url.URL) (Target, error) {
 	case "https", "wss":
 		t.Scheme = "https"
 	default:
-		return t, invalid("the scheme is %q", brief(u.Scheme)).WithHint("use http or https")
+		return t, notHTTP(u.Scheme)
 	}
 	if u.User != nil {
 		return t, invalid("the url has user information before its host").WithHint("send credentials in a header")
@@ -121,13 +122,13 @@ func splitAuthority(authority string, defaultPort uint16) (host string, port uin
 // canonical returns t as Decide compares it.
 func (t Target) canonical() (Target, error) {
 	if t.Scheme != "http" && t.Scheme != "https" {
-		return t, invalid("the scheme is %q", brief(t.Scheme)).WithHint("use http or https")
+		return t, notHTTP(t.Scheme)
 	}
 	if t.Port == 0 {
 		return t, invalid("the port is 0").WithHint("use 1 to 65535")
 	}
-	if t.Method == http.MethodConnect || !isToken(t.Method) {
-		return t, invalid("the method is %q", brief(t.Method))
+	if !isMethod(t.Method) {
+		return t, invalid("the method is %q", brief(t.Method)).WithHint("use one such as GET")
 	}
 	var err error
 	t.Host, err = canonicalHost(t.Host)
@@ -207,12 +208,10 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }
 
-// isToken says whether a method may stand in a request line. Empty is one that
+// isMethod says whether a method may stand in a request line. Empty is one that
 // can't be seen.
-func isToken(method string) bool {
-	return len(method) <= 64 && !strings.ContainsFunc(method, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
+func isMethod(method string) bool {
+	return method == "" || len(method) <= 64 && method != http.MethodConnect && httpguts.ValidHeaderFieldName(method)
 }
 
 // brief cuts what somebody else wrote to what a message can bear.
@@ -225,4 +224,8 @@ func brief(s string) string {
 
 func invalid(format string, args ...any) *abi.Error {
 	return abi.Errorf(abi.CodeInvalidArgument, format, args...)
+}
+
+func notHTTP(scheme string) *abi.Error {
+	return invalid("the scheme %q is neither http nor https", brief(scheme)).WithHint("use http or https")
 }

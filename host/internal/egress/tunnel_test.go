@@ -432,7 +432,7 @@ func TestCloseEndsTunnels(t *testing.T) {
 	if status, _ := exchange2(t, socket, "GET / HTTP/1.1\r\nHost: 127.0.0.1:"+web+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: key\r\n\r\n"); status != http.StatusSwitchingProtocols {
 		t.Errorf("status %d", status)
 	}
-	_ = g.Close()
+	g.Close()
 	for what, tu := range map[string]tunnel{"silent": silent, "busy": busy, "plain": plain, "socket": socket} {
 		if _, err := tu.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 			t.Errorf("%s: %v", what, err)
