@@ -134,7 +134,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 		return h, err
 	}
 	h.sessions, err = session.Open(session.Config{
-		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace, User: h.account,
+		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace, User: h.account, Remove: proc.RemoveTree,
 		MaxSessions: cfg.MaxSessions, Logger: h.log.Named("session"),
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -61,7 +60,10 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 			}
 		}
 	}
-	quota, fileSize := workspaceQuota(o.Workspace)
+	quota, fileSize, err := workspaceQuota(o.Workspace)
+	if err != nil {
+		return nil, err
+	}
 	return kernel.New(kernel.Config{
 		Logger:  h.log.Named("kernel").With("session", o.Session, "plugin", o.Plugin),
 		Starter: h.starter, User: proc.User(o.User), Language: o.Language, Python: h.cfg.Python,
@@ -78,20 +80,21 @@ func (h *Host) newKernel(o session.KernelOwner) (*kernel.Kernel, error) {
 }
 
 // workspaceQuota is what a session's processes may fill of its zones, and the
-// most that one file may have.
-func workspaceQuota(w *workspace.Workspace) (quota proc.Quota, fileSize int64) {
+// most that one file may have. It goes by what the disk loses, where the
+// workspace's own count goes by the files' lengths: processes can make either
+// without the other.
+func workspaceQuota(w *workspace.Workspace) (quota proc.Quota, fileSize int64, err error) {
 	usage, err := w.Usage()
-	quota = proc.Quota{Name: "the workspace", Bytes: usage.MaxBytes, Files: usage.MaxFiles}
-	quota.Used = func() (int64, int, error) {
-		if err != nil {
-			return 0, 0, err
-		}
-		w.Changed()
-		now, err := w.Usage()
-		if err != nil {
-			return 0, 0, fmt.Errorf("measure the workspace: %w", err)
-		}
-		return now.Bytes, now.Files, nil
+	if err != nil {
+		return quota, 0, err
 	}
-	return quota, usage.MaxFileBytes
+	var zones []string
+	for _, zone := range abi.Zones() {
+		zones = append(zones, w.Path(zone))
+	}
+	quota = proc.Quota{
+		Name: "the workspace", Bytes: usage.MaxBytes, Files: usage.MaxFiles,
+		Used: func() (int64, int, error) { return proc.Measure(zones...) },
+	}
+	return quota, usage.MaxFileBytes, nil
 }

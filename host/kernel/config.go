@@ -200,7 +200,7 @@ func (c *Config) environ(program, runtime string, own map[string]proc.View) map[
 			env[name] = threads
 		}
 	}
-	if c.Gate != nil && c.Starter.Isolated() {
+	if c.Gate != nil && c.Starter.Listens() {
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 			env[name] = "http://" + proxyAddress
 			env[strings.ToLower(name)] = env[name]

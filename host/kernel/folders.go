@@ -16,13 +16,13 @@ import (
 type folder struct {
 	name   string
 	target string // where an isolated kernel sees it
-	lasts  bool   // it is the code's; the others hold configuration and are made anew for each process
+	lasts  bool   // it stays from one process to the next; the others are made anew for each
 }
 
 var folders = []folder{
 	{"work", "/work", true},
 	{"home", "/home/sandbox", true},
-	{"tmp", "/tmp", true},
+	{"tmp", "/tmp", false},
 	{"ipython", privateTarget + "/ipython", false},
 	{"matplotlib", privateTarget + "/matplotlib", false},
 }
@@ -59,7 +59,7 @@ func (c *Config) makeFolders() (*os.Root, error) {
 	for _, f := range folders {
 		info, err := root.Lstat(f.name)
 		if err == nil && (!info.IsDir() || !f.lasts) {
-			err = root.RemoveAll(f.name)
+			err = proc.RemoveTree(filepath.Join(c.Dir, f.name))
 			info = nil
 		}
 		switch {

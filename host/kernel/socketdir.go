@@ -109,7 +109,7 @@ func (d *socketDir) remove() error {
 	if d == nil {
 		return nil
 	}
-	err := errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	err := errors.Join(proc.RemoveTree(d.path), d.lock.Close())
 	if d.inner != nil {
 		err = errors.Join(err, d.inner.Close())
 	}

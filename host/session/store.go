@@ -32,6 +32,9 @@ type Config struct {
 	// Workspace bounds each session's files; its Dir is set for each. Zero
 	// fields are workspace's defaults.
 	Workspace workspace.Config
+	// Remove removes a session's folder, in which processes may have left
+	// anything; nil is os.RemoveAll.
+	Remove func(dir string) error
 	// User returns the account of the n-th session's processes, n being 1 or
 	// more: no two sessions have the same n, and each keeps its own. nil is the
 	// host's account for all.
@@ -75,6 +78,9 @@ func Open(cfg Config) (*Store, error) {
 	log := cfg.Logger
 	if log == nil {
 		log = hclog.NewNullLogger()
+	}
+	if cfg.Remove == nil {
+		cfg.Remove = os.RemoveAll
 	}
 	if cfg.User == nil {
 		cfg.User = func(int) workspace.Owner { return workspace.Owner{} }
@@ -234,7 +240,7 @@ func (st *Store) Create(owner string) (*Session, error) {
 		}
 	}
 	if err != nil {
-		removed := os.RemoveAll(dir)
+		removed := st.cfg.Remove(dir)
 		if removed == nil {
 			delete(st.numbers, r.Number)
 		}
@@ -307,7 +313,7 @@ func (st *Store) End(ctx context.Context, id string) error {
 		return notFound(id)
 	}
 	err := s.close(ctx, abi.Errorf(abi.CodeCanceled, "the session was ended"))
-	removed := os.RemoveAll(s.dir)
+	removed := st.cfg.Remove(s.dir)
 	if removed == nil {
 		st.mu.Lock()
 		delete(st.numbers, s.number) // somebody else may have it

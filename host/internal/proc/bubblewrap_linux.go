@@ -216,7 +216,11 @@ func (p *Process) forkWrapped(descriptors []*os.File) (err error) {
 		if err != nil {
 			return err
 		}
+		err = reopen(spec.Views, fds)
 		closeAll(fds)
+		if err != nil {
+			return err
+		}
 		for i, v := range spec.Views {
 			sources[i] = v.Source
 		}

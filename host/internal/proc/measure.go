@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -34,6 +35,8 @@ func Measure(dirs ...string) (bytes int64, files int, err error) {
 		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			err = m.folder(fd, dir, 1)
+		} else if errors.Is(err, fs.ErrPermission) { // the child can have shut it
+			err = fmt.Errorf("it %w: %w", ErrUnmeasurable, err)
 		}
 		if err != nil {
 			return m.bytes, m.files, fmt.Errorf("measure %s: %w", dir, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 // Hosts run on Linux; elsewhere the package compiles, for the commands that
@@ -33,3 +34,5 @@ func (s *Starter) resourceWalls() []Wall { return nil }
 func (s *Starter) launch(Spec) (*Process, error) {
 	return nil, &Error{Reason: ReasonUnavailable, Message: errLinux.Error(), cause: errLinux}
 }
+
+func unlock(dir int, name string) error { return unix.Fchmodat(dir, name, 0o700, 0) }

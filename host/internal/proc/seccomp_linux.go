@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/elastic/go-seccomp-bpf"
@@ -58,7 +59,7 @@ func filters(nests bool) ([][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: %w", err)
 	}
-	conditions := sockets()
+	conditions := append(sockets(), hiding()...)
 	names := slices.Clone(refused)
 	if !nests {
 		names = append(names, refusedUnlessNesting...)
@@ -112,6 +113,19 @@ func assemble(otherwise seccomp.Action, groups ...seccomp.SyscallGroup) ([]byte,
 		}
 	}
 	return out.Bytes(), nil
+}
+
+// hiding refuses prctl(PR_SET_DUMPABLE, 0), with which a process shuts what it
+// has open from a host of its own account. The system takes the lower half of
+// the option, so one with anything in the upper half is refused as well.
+func hiding() []seccomp.NameWithConditions {
+	return []seccomp.NameWithConditions{
+		{Name: "prctl", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.GreaterThan, Value: math.MaxUint32}}},
+		{Name: "prctl", Conditions: seccomp.ArgumentConditions{
+			{Argument: 0, Operation: seccomp.Equal, Value: unix.PR_SET_DUMPABLE},
+			{Argument: 1, Operation: seccomp.Equal, Value: 0},
+		}},
+	}
 }
 
 // sockets refuses all sockets but Unix, TCP, UDP and netlink ones, which glibc

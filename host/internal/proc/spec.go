@@ -102,8 +102,8 @@ type View struct {
 // A Listen is an address in the child's own network, such as 127.0.0.1:3128, at
 // which the host serves it. Serve gets the listener in a goroutine of its own
 // once the child has started. When the child has ended the listener is closed,
-// and Serve has to return soon, with all its connections ended. A child without isolation has the machine's
-// network, and Serve isn't called.
+// and Serve has to return soon, with all its connections ended. A child without a network of its own has the
+// machine's, and Serve isn't called.
 type Listen struct {
 	Address string
 	Serve   func(net.Listener)

@@ -77,6 +77,10 @@ func New(c Config) (*Starter, error) {
 // table of their own.
 func (s *Starter) Isolated() bool { return s.walls != nil }
 
+// Listens says whether children have a network of their own, on which the host
+// can serve them: without one, Spec.Listen is left out.
+func (s *Starter) Listens() bool { return s.walls.stand(WallNetwork) }
+
 // Seen returns where a child sees a view: at its target when it is isolated, at
 // the source when it isn't.
 func (s *Starter) Seen(v View) string {
@@ -134,6 +138,9 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (*Process, error) {
 	}
 	if err := link(spec, s.Seen); err != nil {
 		return nil, err
+	}
+	if !s.Listens() {
+		spec.Listen = nil
 	}
 	p, err := s.launch(spec)
 	if err != nil {

@@ -141,6 +141,11 @@ type filling struct {
 	files  int
 	due    time.Time // of the next measurement
 	failed bool      // the last one did
+	known  bool      // it was measured
+	// What it was at first. A child that starts with more than it may have can't
+	// write, but it can delete: it isn't ended for what it found.
+	firstBytes int64
+	firstFiles int
 }
 
 // measure says why the child must end, "" if it needn't. A measurement that
@@ -161,6 +166,9 @@ func (f *filling) measure(log hclog.Logger) string {
 		return ""
 	}
 	f.bytes, f.files, f.failed = bytes, files, false
+	if !f.known {
+		f.known, f.firstBytes, f.firstFiles = true, bytes, files
+	}
 	return ""
 }
 
@@ -169,9 +177,9 @@ func (f *filling) measure(log hclog.Logger) string {
 func (f *filling) state(hidden int64) (over bool, reason string) {
 	bytes := f.bytes + hidden
 	switch {
-	case f.Bytes > 0 && bytes > f.Bytes+max(spareBytes, f.Bytes/8):
+	case f.Bytes > 0 && bytes > max(f.Bytes+max(spareBytes, f.Bytes/8), f.firstBytes):
 		return true, "over its quota of " + size(f.Bytes) + " in " + f.Name
-	case f.Files > 0 && f.files > f.Files+max(spareFiles, f.Files/8):
+	case f.Files > 0 && f.files > max(f.Files+max(spareFiles, f.Files/8), f.firstFiles):
 		return true, "over its quota of " + strconv.Itoa(f.Files) + " files in " + f.Name
 	}
 	return f.Bytes > 0 && bytes > f.Bytes || f.Files > 0 && f.files > f.Files, ""
