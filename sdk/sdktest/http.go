@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,6 +70,10 @@ func (h *Host) fetch(ctx context.Context, f abi.Frame) ([]byte, error) {
 	var req abi.HTTPFetchRequest
 	if err := f.Decode(&req); err != nil {
 		return nil, err
+	}
+	if h.OpenBodies() >= abi.MaxHTTPBodies {
+		return nil, abi.Errorf(abi.CodeResourceExhausted, "%d bodies are open, the bound of a call", abi.MaxHTTPBodies).
+			WithHint("read one to its end, or close it")
 	}
 	if req.TimeoutMS > 0 {
 		var cancel context.CancelFunc
@@ -151,7 +157,25 @@ func redirected(req *http.Request, resp *http.Response, payload []byte) (*http.R
 		return nil, false
 	}
 	next.Header = req.Header.Clone()
+	for name := range next.Header {
+		if method != req.Method && strings.HasPrefix(name, "Content-") || origin(to) != origin(req.URL) && slices.Contains(credentials, name) {
+			next.Header.Del(name)
+		}
+	}
 	return next, true
+}
+
+// credentials are the headers that stay behind when a redirect leads to another
+// origin.
+var credentials = []string{"Authorization", "Cookie", "Cookie2", "Www-Authenticate"}
+
+// origin is what two URLs of one server have in common.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = strconv.Itoa(int(abi.SchemePort(u.Scheme)))
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
 // respond answers with the first part of a body, and keeps the rest.
