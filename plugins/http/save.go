@@ -21,7 +21,7 @@ import (
 
 // save puts a body into the file, all of it or nothing.
 func (t *target) save(ctx sdk.Context, resp *http.Response) (sdk.Result, error) {
-	f := &fill{ctx: ctx, resp: resp, sum: sha256.New(), name: t.String()}
+	f := &fill{ctx: ctx, resp: resp, sum: sha256.New(), name: t.String(), told: -1}
 	did := "saved"
 	if t.replaces {
 		did = "replaced"
@@ -33,7 +33,9 @@ func (t *target) save(ctx sdk.Context, resp *http.Response) (sdk.Result, error) 
 	if err := put(f); err != nil {
 		return sdk.Result{}, err
 	}
-	ctx.Progress(float64(f.size), float64(f.size), t.String())
+	if f.told < f.size {
+		ctx.Progress(float64(f.size), float64(f.size), t.String())
+	}
 	link, err := ctx.Link(t.String())
 	if err != nil {
 		return sdk.Result{}, failed(ctx, err, t.String())
@@ -132,6 +134,7 @@ type fill struct {
 	name string // of the target
 	size int64
 	next int64 // the size to report
+	told int64 // the size that was reported, -1 before
 }
 
 // into makes a file of a reader. One that couldn't be filled is removed again
@@ -192,6 +195,7 @@ func (f *fill) report() {
 		return
 	}
 	total := max(0, f.resp.Length)
+	f.told = f.size
 	f.next = f.size + max(1<<20, total/100, f.size/20)
 	f.ctx.Progress(float64(f.size), float64(total), f.name)
 }

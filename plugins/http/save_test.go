@@ -84,13 +84,30 @@ func TestDownloadTellsHowFarItIs(t *testing.T) {
 	}
 	before := 0.0
 	for _, p := range reports {
-		if p.Progress < before || p.Total != 10<<20 {
+		if p.Progress <= before || p.Total != 10<<20 {
 			t.Errorf("reported %+v after %v", p, before)
 		}
 		before = p.Progress
 	}
 	if before != 10<<20 {
 		t.Errorf("the last report is %v", before)
+	}
+}
+
+func TestDownloadTellsTheEndOnce(t *testing.T) {
+	for _, size := range []int{0, 10, 3<<20 + 1} {
+		handler, _ := data(size)
+		h := web(t, handler)
+		result(t, h, "download", args{"url": page, "to": "output/x"})
+		ends := 0
+		for _, p := range h.Progress() {
+			if p.Progress == float64(size) {
+				ends++
+			}
+		}
+		if ends != 1 {
+			t.Errorf("the end of %d bytes was told %d times: %+v", size, ends, h.Progress())
+		}
 	}
 }
 
@@ -149,7 +166,8 @@ func TestWhatStandsInTheWayIsSaidBeforeAnythingIsSent(t *testing.T) {
 		{"upload/x", abi.CodeInvalidArgument, "upload/ is read-only"},
 		{"tmp/x", abi.CodeInvalidArgument, `no zone "tmp"`},
 		{"/etc/passwd", abi.CodeInvalidArgument, `no zone "etc"`},
-		{"x.html", abi.CodeInvalidArgument, "names no file"},
+		{"x.html", abi.CodeInvalidArgument, `"x.html" names no zone`},
+		{"/", abi.CodeInvalidArgument, "names no file"},
 		{"output/dir", abi.CodeFailedPrecondition, "output/dir is a folder"},
 		{"output/dir/x/y", abi.CodeFailedPrecondition, "output/dir/x/y"},
 		{"store/kept.txt", abi.CodeAlreadyExists, "store/ keeps what it has"},

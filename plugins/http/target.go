@@ -63,6 +63,8 @@ func parse(given string) (*target, error) {
 		problem = "the path is not text"
 	case slices.Contains(strings.Split(given, "/"), ".."):
 		problem = `the path has ".."`
+	case zone != "" && rest == "" && !slices.Contains(abi.Zones(), zone):
+		problem = fmt.Sprintf("the path %.40q names no zone", given)
 	case strings.HasSuffix(given, "/"), rest == "":
 		problem = "the path names no file"
 	case !slices.Contains(abi.Zones(), zone):
