@@ -87,6 +87,8 @@ type Host struct {
 	sessions *session.Store
 	calls    chan struct{} // a place for each call under way
 
+	decisions quotas // of kernels, on what goes out
+
 	stop context.CancelFunc // of what runs in the background
 	wg   sync.WaitGroup
 }

@@ -105,8 +105,8 @@ func decisionDetail(d egress.Decision) map[string]string {
 	return detail
 }
 
-// kernelDecisions bounds what the code in one kernel makes the audit log grow
-// by, in an hour.
+// kernelDecisions bounds what the code in the kernels of one principal makes the
+// audit log grow by, in an hour.
 const kernelDecisions = abi.MaxOperations
 
 // kernelGate returns what serves a kernel's network: the proxy through which its
@@ -117,14 +117,14 @@ func (h *Host) kernelGate(effective abi.Capabilities, entry audit.Entry) func(ne
 		return nil
 	}
 	log := h.log.Named("egress").With("session", entry.Session, "plugin", entry.Plugin)
-	quota := &quota{most: kernelDecisions, each: time.Hour}
+	quota := h.decisions.of(entry.Principal)
 	return func(l net.Listener) {
 		gate, err := egress.New(egress.Config{
 			Rules: effective.HTTP.Allow, MaxTime: time.Duration(effective.HTTP.MaxTime), MaxBytes: effective.HTTP.MaxBytes,
 			RootCAs: h.roots, Logger: log,
 			Record: func(d egress.Decision) error {
 				if !quota.take(time.Now()) {
-					return abi.Errorf(abi.CodeResourceExhausted, "the kernel has asked for the network %d times within an hour", kernelDecisions).
+					return abi.Errorf(abi.CodeResourceExhausted, "your kernels have asked for the network %d times within an hour", kernelDecisions).
 						WithHint("go on later, or send fewer requests")
 				}
 				e := entry
@@ -143,6 +143,25 @@ func (h *Host) kernelGate(effective abi.Capabilities, entry audit.Entry) func(ne
 		defer gate.Close()
 		gate.Serve(l)
 	}
+}
+
+// quotas are the kernels' decisions of an hour, by principal: a session more
+// doesn't make more of them.
+type quotas struct {
+	mu sync.Mutex
+	by map[string]*quota
+}
+
+func (q *quotas) of(principal string) *quota {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.by[principal] == nil {
+		if q.by == nil {
+			q.by = map[string]*quota{}
+		}
+		q.by[principal] = &quota{most: kernelDecisions, each: time.Hour}
+	}
+	return q.by[principal]
 }
 
 // A quota counts what happens in a span of time.

@@ -44,7 +44,7 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 		Args: exactly("FILE.wasm"),
 	}
 	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, kernel.network, http, files, or a zone such as files.store; may be repeated")
-	hosts := cmd.Flags().StringSlice("host", nil, "host that it may reach over HTTP: a name, *.example.com, an address, or '*' for any; may be repeated")
+	hosts := cmd.Flags().StringArray("host", nil, "host that it may reach over HTTP: a name, *.example.com, an address, or '*' for any; may be repeated")
 	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before, and take nothing away")
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
 	addSettings(cmd, "policy", "plugin_dir")

@@ -22,8 +22,8 @@ func newSecret() *cobra.Command {
 		Use:   "set NAME",
 		Short: "keep a secret, read from stdin",
 		Long: `Set keeps a secret under a name. It reads the value from stdin, so that it is in
-no list of processes and no shell's history. A host that is running takes it at
-once.
+no list of processes and no shell's history: 8 bytes or more of printable ASCII. A
+host that is running takes it at once.
 
 It goes out only in the header, and only over https to the hosts, that the
 policy names:

@@ -3,8 +3,10 @@ package fetch
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -41,6 +43,10 @@ func (x *exchange) addSecrets(h http.Header) error {
 		if !slices.Contains(x.secrets, value) {
 			x.secrets = append(x.secrets, value)
 		}
+	}
+	if len(written) > 0 && (h.Get("Range") != "" || h.Get("If-Range") != "") {
+		return abi.Errorf(abi.CodeInvalidArgument, "a part of a response can't be asked for where the host adds a secret: it could be a part of the secret").
+			WithHint("leave the header Range out, and save the whole to a file if it is long")
 	}
 	// A value that holds another is found first.
 	slices.SortStableFunc(x.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -98,7 +104,9 @@ func (x *exchange) shows(where string) bool {
 	return slices.ContainsFunc(forms, func(s string) bool { return x.mask(s) != s })
 }
 
-// A masker puts stars in the place of values in what it reads.
+// A masker puts stars in the place of values in what it reads, as they are, as
+// in JSON, in HTML and in a URL; and, where that breaks off in one, in the place
+// of what has come of it. Of less than leastPart bytes it can't be told.
 type masker struct {
 	src    io.Reader
 	values [][]byte // the longest first
@@ -112,12 +120,26 @@ type masker struct {
 func masked(src io.Reader, values []string) io.Reader {
 	m := &masker{src: src, part: make([]byte, 32<<10)}
 	for _, v := range values {
-		m.values = append(m.values, []byte(v))
+		for _, form := range []string{v, quoted(v), html.EscapeString(v), url.QueryEscape(v)} {
+			if b := []byte(form); !slices.ContainsFunc(m.values, func(o []byte) bool { return bytes.Equal(o, b) }) {
+				m.values = append(m.values, b)
+			}
+		}
 	}
 	if len(m.values) == 0 {
 		return src
 	}
+	slices.SortStableFunc(m.values, func(a, b []byte) int { return cmp.Compare(len(b), len(a)) })
 	return m
+}
+
+// quoted returns a value as it stands in JSON.
+func quoted(v string) string {
+	b, err := json.Marshal(v)
+	if err != nil { // a string always marshals
+		panic(err)
+	}
+	return string(b[1 : len(b)-1])
 }
 
 func (m *masker) Read(p []byte) (int, error) {
@@ -144,13 +166,18 @@ func (m *masker) more() {
 		}
 	}
 	m.clean = len(m.held)
-	if err != nil {
+	for start := max(0, len(m.held)-len(m.values[0])+1); start < len(m.held); start++ {
+		if !slices.ContainsFunc(m.values, func(v []byte) bool { return bytes.HasPrefix(v, m.held[start:]) }) {
+			continue
+		}
+		if err == nil {
+			m.clean = start
+		} else if part := m.held[start:]; len(part) >= leastPart {
+			copy(part, bytes.Repeat([]byte("*"), len(part)))
+		}
 		return
 	}
-	for start := max(0, len(m.held)-len(m.values[0])+1); start < len(m.held); start++ {
-		if slices.ContainsFunc(m.values, func(v []byte) bool { return bytes.HasPrefix(v, m.held[start:]) }) {
-			m.clean = start
-			return
-		}
-	}
 }
+
+// leastPart is how much of a value at the end of a body is masked.
+const leastPart = 4

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -113,7 +114,11 @@ func (g *Gate) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	defer context.AfterFunc(g.ctx, cancel)()
 	answers, err := g.config.Resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		e := abi.Errorf(abi.CodeUnavailable, "the name %s couldn't be resolved: %w", host, err)
+		why := err.Error()
+		if failure, ok := errors.AsType[*net.DNSError](err); ok {
+			why = failure.Err // and not whom this machine asks for names
+		}
+		e := abi.Errorf(abi.CodeUnavailable, "the name %s couldn't be resolved: %s", host, why).WithCause(err)
 		e.Retryable = true
 		return nil, e
 	}
