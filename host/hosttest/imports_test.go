@@ -38,7 +38,7 @@ var rules = map[string]rule{
 	"host/strictyaml":      {"abi", "github.com/goccy/go-yaml", "what people write by hand is read one way, with line and column"},
 	"host/workspace":       {"abi", "github.com/hashicorp/go-hclog golang.org/x/sys", "plain Go: it has never heard of WebAssembly or HTTP"},
 	"host/kernel":          {"abi host/internal/proc", "github.com/go-zeromq/zmq4 github.com/hashicorp/go-hclog", "plain Go; the only one to know ZeroMQ"},
-	"host/fetch":           {"abi host/internal/egress", "github.com/hashicorp/go-hclog", "plain Go; whatever it sends goes through the gate"},
+	"host/fetch":           {"abi host/internal/egress", "golang.org/x/net", "plain Go; whatever it sends goes through the gate"},
 	"host/session":         {"abi host/kernel host/workspace", "github.com/hashicorp/go-hclog", "ties capabilities to one owner"},
 	"host/audit":           {"abi", "github.com/hashicorp/go-hclog golang.org/x/sys", "everybody's witness, nobody's dependent"},
 	"host/httpapi":         {"abi host host/audit host/kernel host/session host/workspace", "github.com/labstack/echo/v4 github.com/hashicorp/go-hclog golang.org/x/sys", "a door; the only one to know echo"},
