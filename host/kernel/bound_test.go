@@ -123,9 +123,11 @@ func TestBoundsOfOneOutput(t *testing.T) {
 		{"displays that grow", "hs = [display('', display_id=True) for i in range(50)]\nfor h in hs: h.update('x' * 10_000)", func(r abi.KernelExecuteResponse) bool {
 			return len(r.Outputs) == 50 && r.Truncated > 400_000
 		}},
-		{"many tiny ones", "for i in range(2000): display(i)", func(r abi.KernelExecuteResponse) bool {
+		// No more than a kernel's queue takes: of what is beyond that, a kernel drops
+		// what a machine that is busy doesn't read in time.
+		{"many tiny ones", "for i in range(950): display(i)", func(r abi.KernelExecuteResponse) bool {
 			n := len(r.Outputs)
-			return n > 100 && n < 1500 && plain(t, r.Outputs[0]) == "0" && plain(t, r.Outputs[n-1]) == "1999" && r.Truncated > 0
+			return n > 100 && n < 900 && plain(t, r.Outputs[0]) == "0" && plain(t, r.Outputs[n-1]) == "949" && r.Truncated > 0
 		}},
 		{"a long exception", "raise ValueError('x' * 1_000_000)", func(r abi.KernelExecuteResponse) bool {
 			return r.Status == abi.StatusError && r.Error.Name == "ValueError" && len(r.Error.Value) < 20_000 && len(strings.Join(r.Error.Traceback, "\n")) < 200_000 && r.Truncated > 1_800_000
