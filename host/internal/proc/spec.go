@@ -66,7 +66,9 @@ type Spec struct {
 	// is empty; what goes to a nil Stdout or Stderr is kept, up to
 	// Limits.Output, for [Process.Output]. The caller keeps ownership.
 	Stdin, Stdout, Stderr *os.File
-	// Files become the child's descriptors 3, 4 and so on. It gets no others.
+	// Files become the child's descriptors 3, 4 and so on. It gets no others. Pass
+	// pipes, sockets and sealed memory: a child with the host's own account can
+	// open a regular file again for writing.
 	// The caller keeps ownership and may close its own once Start is back.
 	Files []*os.File
 	// Ready returns when the child can be used; nil means at once. Its context
