@@ -271,6 +271,9 @@ func (p *Process) forkWrapped(descriptors []*os.File) (err error) {
 	if err := p.letRun(info, goAhead, handed); err != nil {
 		syscall.Kill(-p.pid, syscall.SIGKILL)
 		p.wait()
+		for _, l := range p.listeners {
+			l.Close()
+		}
 		if p.over != "" {
 			return fmt.Errorf("it was killed before it ran: %s", p.over)
 		}

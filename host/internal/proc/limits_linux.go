@@ -25,7 +25,7 @@ func (p *Process) watch() {
 	if p.first != nil {
 		w.shm = fmt.Sprintf("/proc/%d/root/dev/shm", p.group)
 	}
-	w.run(p.watching)
+	w.run(p.ctx)
 }
 
 // killFor ends the child at once, and notes why.

@@ -32,9 +32,7 @@ type Process struct {
 
 	background sync.WaitGroup // of what lasts as long as the child
 	listeners  []net.Listener // on the child's network
-	watching   context.Context
-	stopWatch  context.CancelFunc
-	report     []byte // of a trial
+	report     []byte         // of a trial
 
 	ctx context.Context // ends when nothing of the child is left
 	end context.CancelFunc

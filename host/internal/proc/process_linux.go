@@ -29,7 +29,7 @@ const (
 // child. And no_new_privs, which is the thread's and inherited, must not stay
 // with a thread that goes on to other work.
 func (s *Starter) launch(spec Spec) (*Process, error) {
-	failed := func(err error) error {
+	failed := func(err error) *Error {
 		return &Error{Reason: ReasonFailed, Message: fmt.Sprintf("start %s: %v", spec.Name, err), cause: err}
 	}
 	descriptors, pipe, err := stdio(spec)
@@ -38,7 +38,6 @@ func (s *Starter) launch(spec Spec) (*Process, error) {
 	}
 	p := &Process{spec: spec, starter: s, log: s.log, output: &tail{bound: spec.Limits.Output}}
 	p.ctx, p.end = context.WithCancel(context.Background())
-	p.watching, p.stopWatch = context.WithCancel(context.Background())
 	started := make(chan error, 1)
 	copied := make(chan struct{})
 	go func() {
@@ -72,8 +71,8 @@ func (s *Starter) launch(spec Spec) (*Process, error) {
 		p.end()
 		e := failed(err)
 		if said := strings.TrimSpace(p.output.String()); said != "" {
-			e.(*Error).Output = said
-			e.(*Error).Message += ": " + said[strings.LastIndexByte(said, '\n')+1:]
+			e.Output = said
+			e.Message += ": " + said[strings.LastIndexByte(said, '\n')+1:]
 		}
 		return nil, e
 	}
@@ -337,7 +336,6 @@ func (p *Process) finish(exit Exit) {
 	for _, l := range p.listeners {
 		l.Close()
 	}
-	p.stopWatch()
 	p.mu.Lock()
 	p.exit = exit
 	p.mu.Unlock()
