@@ -2,6 +2,7 @@ package abi
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -14,6 +15,14 @@ type Capabilities struct {
 	Kernel *KernelScope `json:"kernel,omitempty"`
 	Files  *FilesScope  `json:"files,omitempty"`
 	HTTP   *HTTPScope   `json:"http,omitempty"`
+	Tool   *ToolScope   `json:"tool,omitempty"`
+}
+
+// A ToolScope allows tools of other plugins to be called. Whoever may call a
+// tool borrows what its plugin was granted.
+type ToolScope struct {
+	// Names are the tools' full names, such as "files_read".
+	Names []string `json:"names"`
 }
 
 // A KernelScope allows code to be run in Jupyter kernels.
@@ -126,17 +135,55 @@ func (c Capabilities) Validate() error {
 		}
 	}
 	if c.HTTP != nil {
-		return c.HTTP.validate()
+		if err := c.HTTP.validate(); err != nil {
+			return err
+		}
+	}
+	if c.Tool != nil {
+		return c.Tool.validate()
 	}
 	return nil
 }
 
-// Limits bound one call of a plugin. Zero leaves the host's default.
+func (s *ToolScope) validate() error {
+	if len(s.Names) == 0 {
+		return Errorf(CodeInvalidArgument, "tool.names is empty: name at least one tool, such as files_read")
+	}
+	for i, name := range s.Names {
+		if !ValidFullName(name) {
+			return Errorf(CodeInvalidArgument, "tool.names[%d] is %q: use a tool's full name, such as files_read", i, name)
+		}
+	}
+	return nil
+}
+
+// Limits bound one call of a plugin, save the last two, which bound how many
+// there are. Zero leaves the host's default. Each is enforced, and what a call
+// took of it is in its result's metadata.
 type Limits struct {
 	// MemoryMiB bounds the linear memory, in MiB.
 	MemoryMiB int `json:"memory_mib,omitempty"`
+	// TableElements bounds the elements of all tables together.
+	TableElements int `json:"table_elements,omitempty"`
+	// StackKiB bounds the call stack, in KiB of parameters, locals and operands
+	// of the functions under way; what the machine takes for them differs.
+	StackKiB int `json:"stack_kib,omitempty"`
 	// Deadline bounds a call's wall time, host functions included.
 	Deadline Duration `json:"deadline,omitempty"`
+	// Fuel bounds the work: one unit an instruction, and one for every eight
+	// bytes that a bulk operation goes over.
+	Fuel int64 `json:"fuel,omitempty"`
+	// HostCalls bounds the calls of imports, WASI's included.
+	HostCalls int64 `json:"host_calls,omitempty"`
+	// HostBytes bounds what goes through them, in bytes and both ways.
+	HostBytes int64 `json:"host_bytes,omitempty"`
+	// OutputBytes bounds the frame that a call answers with.
+	OutputBytes int64 `json:"output_bytes,omitempty"`
+	// Concurrent bounds the calls of the plugin under way at once.
+	Concurrent int `json:"concurrent,omitempty"`
+	// Queue bounds the calls that wait for one of those to end. One more is
+	// told to come again later.
+	Queue int `json:"queue,omitempty"`
 }
 
 // Validate refuses negative limits and memories over wasm32's 4 GiB.
@@ -146,6 +193,24 @@ func (l Limits) Validate() error {
 	}
 	if l.Deadline < 0 {
 		return Errorf(CodeInvalidArgument, "limits.deadline is negative: %v", l.Deadline)
+	}
+	for _, limit := range []struct {
+		name  string
+		value int64
+		most  int64
+	}{
+		{"table_elements", int64(l.TableElements), MaxTableElements},
+		{"stack_kib", int64(l.StackKiB), MaxStackKiB},
+		{"fuel", l.Fuel, math.MaxInt64},
+		{"host_calls", l.HostCalls, math.MaxInt64},
+		{"host_bytes", l.HostBytes, math.MaxInt64},
+		{"output_bytes", l.OutputBytes, MaxFrameBytes},
+		{"concurrent", int64(l.Concurrent), 10_000},
+		{"queue", int64(l.Queue), 100_000},
+	} {
+		if limit.value < 0 || limit.value > limit.most {
+			return Errorf(CodeInvalidArgument, "limits.%s is %d: use 1 to %d", limit.name, limit.value, limit.most)
+		}
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ type Error struct {
 	Hint      string `json:"hint,omitempty"`      // what to do next
 	Grant     string `json:"grant,omitempty"`     // the grant that is lacking, such as "files.output: write"
 	Field     string `json:"field,omitempty"`     // the argument at fault, as a JSON pointer
+	Limit     string `json:"limit,omitempty"`     // the limit that was reached, such as "host_calls"
 	Retryable bool   `json:"retryable,omitempty"` // the same request may succeed later
 
 	cause error

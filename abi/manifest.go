@@ -16,7 +16,19 @@ type Manifest struct {
 	Tools        []Tool       `json:"tools"`
 	Capabilities Capabilities `json:"capabilities"`
 	Limits       Limits       `json:"limits"`
+	// State says how long an instance lives: StateCall or StateSession.
+	State string `json:"state,omitempty"`
 }
+
+// How long an instance of a plugin lives.
+const (
+	// StateCall gives every call the plugin as it was when it began: nothing
+	// is left from one call to the next.
+	StateCall = ""
+	// StateSession keeps one instance a session, whose calls follow one
+	// another. It begins anew after a call that failed in the plugin.
+	StateSession = "session"
+)
 
 // A Tool is what an agent calls. Its place in the manifest's list is the
 // number that the call export gets.
@@ -55,6 +67,12 @@ func SplitName(full string) (plugin, tool string) {
 	return plugin, tool
 }
 
+// ValidFullName says whether name can be a tool's full name.
+func ValidFullName(name string) bool {
+	plugin, tool := SplitName(name)
+	return len(name) <= MaxToolName && ValidPluginName(plugin) && toolName.MatchString(tool)
+}
+
 // Validate says what is wrong with m, naming the field.
 func (m *Manifest) Validate() error {
 	if m.ABI > Version {
@@ -69,6 +87,9 @@ func (m *Manifest) Validate() error {
 	}
 	if m.Version == "" {
 		return Errorf(CodeInvalidArgument, "version is empty")
+	}
+	if m.State != StateCall && m.State != StateSession {
+		return Errorf(CodeInvalidArgument, "state is %q: leave it out, or use %s", m.State, StateSession)
 	}
 	if len(m.Tools) == 0 {
 		return Errorf(CodeInvalidArgument, "the plugin has no tools")

@@ -56,6 +56,8 @@ const (
 	OpHTTPFetch = "http.fetch"
 	OpHTTPRead  = "http.read"
 	OpHTTPClose = "http.close"
+
+	OpToolCall = "tool.call"
 )
 
 // Ops lists every operation of this version, in a fixed order.
@@ -64,6 +66,7 @@ func Ops() []string {
 		OpCallLog, OpCallProgress, OpCallConfig, OpCallWait, OpCallCancel,
 		OpKernelExecute, OpKernelInterrupt, OpKernelReset, OpKernelStatus,
 		OpHTTPFetch, OpHTTPRead, OpHTTPClose,
+		OpToolCall,
 	}
 }
 
@@ -104,6 +107,10 @@ const (
 	MaxToolName    = 64       // plugin_tool
 	MaxCodeBytes   = 1 << 20  // the code of one kernel.execute
 	MaxTimeoutMS   = 24 * 60 * 60 * 1000
+
+	MaxToolDepth     = 4        // calls of tools within calls of tools
+	MaxTableElements = 1 << 20  // of all tables of a plugin
+	MaxStackKiB      = 32 << 10 // of a call's stack
 
 	// Of one call of a tool. The host answers resource_exhausted beyond them.
 	MaxTasks      = 16     // async tasks whose response hasn't been fetched

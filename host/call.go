@@ -42,6 +42,12 @@ const MetaUsage = "sallyport/usage"
 // *abi.Error; a tool that did its work and failed at it is a result with
 // IsError instead.
 func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
+	return h.call(ctx, c, nil)
+}
+
+// call is Call, for the run that calls a tool of another plugin's; nil is an
+// agent.
+func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, error) {
 	select {
 	case h.calls <- struct{}{}:
 		defer func() { <-h.calls }()
@@ -78,7 +84,7 @@ func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
 	ctx, stop := context.WithTimeout(ctx, time.Duration(p.limits.Deadline))
 	defer stop()
 
-	run := &run{host: h, plugin: p, ToolCall: c, id: "c-" + strings.ToLower(rand.Text()[:16]), emit: newEmitter(c.Emit)}
+	run := &run{host: h, caller: caller, plugin: p, ToolCall: c, id: "c-" + strings.ToLower(rand.Text()[:16]), emit: newEmitter(c.Emit)}
 	if err := run.audit(audit.KindCallStart, nil); err != nil {
 		return nil, err
 	}
@@ -120,6 +126,7 @@ func (h *Host) refused(c ToolCall, err error) {
 type run struct {
 	ToolCall
 	host   *Host
+	caller *run // whose tool call this is; nil where an agent's
 	plugin *loaded
 	id     string
 	emit   func(abi.Event)
