@@ -17,7 +17,8 @@ import (
 // that has.
 type Terms struct {
 	// Without names capabilities and zones that aren't granted: "kernel",
-	// "kernel.network", "files", "files.store", "http".
+	// "kernel.network", "files", "files.store", "http", "tool"; and tools by
+	// their full names after "tool.", such as "tool.files_read".
 	Without []string
 	// Hosts are patterns as in abi.HTTPRule, to which requests over HTTP are
 	// narrowed; abi.AnyHost leaves them as they are asked for. Without any, a
@@ -130,13 +131,16 @@ func clone(c abi.Capabilities) abi.Capabilities {
 	if c.HTTP != nil {
 		c.HTTP = new(*c.HTTP)
 	}
+	if c.Tool != nil {
+		c.Tool = new(*c.Tool)
+	}
 	return c
 }
 
 // takeAway removes from a grant a capability or a part of one that is asked
 // for. It may have been removed before.
 func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) error {
-	capability, zone, isZone := strings.Cut(name, ".")
+	capability, part, _ := strings.Cut(name, ".")
 	switch {
 	case name == "kernel" && asked.Kernel != nil:
 		grant.Kernel = nil
@@ -152,14 +156,26 @@ func takeAway(grant *abi.Capabilities, asked abi.Capabilities, name string) erro
 	case name == "files" && asked.Files != nil:
 		grant.Files = nil
 		return nil
-	case capability == "files" && isZone && asked.Files != nil && asked.Files.Zone(zone) != nil:
+	case capability == "files" && asked.Files != nil && asked.Files.Zone(part) != nil:
 		if grant.Files != nil {
-			*grant.Files.Zone(zone) = abi.AccessNone
+			*grant.Files.Zone(part) = abi.AccessNone
+		}
+		return nil
+	case name == "tool" && asked.Tool != nil:
+		grant.Tool = nil
+		return nil
+	case capability == "tool" && asked.Tool != nil && slices.Contains(asked.Tool.Names, part):
+		if grant.Tool == nil {
+			return nil
+		}
+		grant.Tool.Names = slices.DeleteFunc(slices.Clone(grant.Tool.Names), func(n string) bool { return n == part })
+		if len(grant.Tool.Names) == 0 {
+			grant.Tool = nil
 		}
 		return nil
 	}
 	return abi.Errorf(abi.CodeInvalidArgument, "%q isn't among what the plugin asks for", name).
-		WithHint("use kernel, kernel.network, http, files, or a zone such as files.store; sallyport plugin inspect shows what it asks for")
+		WithHint("use kernel, kernel.network, http, files, a zone such as files.store, tool, or a tool such as tool.files_read; sallyport plugin inspect shows what it asks for")
 }
 
 // narrow leaves of a scope what is for some hosts.

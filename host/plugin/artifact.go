@@ -284,6 +284,9 @@ func moduleOf(c abi.Capabilities) []string {
 	if c.HTTP != nil {
 		out = append(out, abi.ModuleHTTP)
 	}
+	if c.Tool != nil {
+		out = append(out, abi.ModuleTool)
+	}
 	return out
 }
 

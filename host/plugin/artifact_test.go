@@ -31,9 +31,10 @@ func TestParseReadsAPluginWithoutRunningIt(t *testing.T) {
 		m.Capabilities.HTTP = &abi.HTTPScope{Allow: []abi.HTTPRule{{
 			Hosts: []string{"*.example.com"}, Ports: []abi.PortRange{{First: 443, Last: 443}, {First: 8000, Last: 8099}}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 		}}}
+		m.Capabilities.Tool = &abi.ToolScope{Names: []string{"files_read"}}
 		m.Limits.MemoryMiB = 64
 	})
-	imports := []plugin.Import{wasiWrite, function("sallyport:kernel", "execute"), function("sallyport:http", "fetch"), function("sallyport:call", "response"), function("sallyport:call", "log")}
+	imports := []plugin.Import{wasiWrite, function("sallyport:kernel", "execute"), function("sallyport:http", "fetch"), function("sallyport:tool", "call"), function("sallyport:call", "response"), function("sallyport:call", "log")}
 	wasm := guest{imports: imports, manifest: m, files: archive(t, "SKILL.md", "# Weather", "data/a.txt", "a")}.wasm(t)
 	a := parse(t, wasm)
 	sum := sha256.Sum256(wasm)
@@ -46,7 +47,7 @@ func TestParseReadsAPluginWithoutRunningIt(t *testing.T) {
 	if !slices.Equal(a.Imports, imports) {
 		t.Errorf("imports: got %+v, want %+v", a.Imports, imports)
 	}
-	if got := a.Modules(); !slices.Equal(got, []string{"sallyport:kernel", "sallyport:http"}) {
+	if got := a.Modules(); !slices.Equal(got, []string{"sallyport:kernel", "sallyport:http", "sallyport:tool"}) {
 		t.Errorf("modules: got %q", got)
 	}
 	for name, want := range map[string]string{"SKILL.md": "# Weather", "data/a.txt": "a"} {
@@ -122,6 +123,8 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"access beyond the zone's rule", with("capabilities", `{"files":{"upload":"write"}}`), abi.CodeInvalidArgument, "manifest: files.upload", ""},
 		{"import beyond the manifest", importing(function("sallyport:kernel", "execute")), abi.CodeInvalidArgument, "imports sallyport:kernel.execute, and its manifest doesn't ask for kernel", "capabilities"},
 		{"import of http without asking", importing(function("sallyport:http", "fetch")), abi.CodeInvalidArgument, "imports sallyport:http.fetch, and its manifest doesn't ask for http", "capabilities"},
+		{"import of tools without asking", importing(function("sallyport:tool", "call")), abi.CodeInvalidArgument, "imports sallyport:tool.call, and its manifest doesn't ask for tool", "capabilities"},
+		{"a tool by its short name", with("capabilities", `{"tool":{"names":["read"]}}`), abi.CodeInvalidArgument, `manifest: tool.names[0] is "read": use a tool's full name`, ""},
 		{"import of an unknown capability", importing(function("sallyport:moon", "land")), abi.CodeInvalidArgument, "doesn't ask for moon", ""},
 		{"foreign import", importing(function("env", "system")), abi.CodeInvalidArgument, "imports env.system, which no host has", ""},
 		{"import of a newer function", importing(function("sallyport:call", "shout")), abi.CodeUnimplemented, "sallyport:call.shout, which ABI 1 doesn't have", "update the host"},

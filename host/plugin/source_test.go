@@ -35,7 +35,7 @@ func TestSourceIsRead(t *testing.T) {
 name: weather
 version: 1.10
 description: Tells the weather.
-capabilities: {kernel: {languages: [python], max_time: 5m}, files: {upload: read}}
+capabilities: {kernel: {languages: [python], max_time: 5m}, files: {upload: read}, tool: {names: [files_read, python_run]}}
 limits: {memory_mib: 64, deadline: 1m}
 files: [SKILL.md, data]
 `, "SKILL.md", "# Weather", "data/b/c.txt", "c", "data/.git/x", "no", "data/.x", "no", "main.go", "package main")
@@ -50,6 +50,7 @@ files: [SKILL.md, data]
 		Capabilities: abi.Capabilities{
 			Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(5 * time.Minute)},
 			Files:  &abi.FilesScope{Upload: abi.AccessRead},
+			Tool:   &abi.ToolScope{Names: []string{"files_read", "python_run"}},
 		},
 		Limits: abi.Limits{MemoryMiB: 64, Deadline: abi.Duration(time.Minute)},
 	}
@@ -82,6 +83,8 @@ func TestSourceNamesThePlaceOfAMistake(t *testing.T) {
 		{"bad access", "name: a\nversion: 1\ncapabilities: {files: {store: write}}\n", `:3:31: capabilities.files.store is "write", and that zone allows "append" at most`, ""},
 		{"bad host", "name: a\nversion: 1\ncapabilities: {http: {allow: [{hosts: [a.example, B.example]}]}}\n", `:3:51: capabilities.http.allow[0].hosts[1] is "B.example": use lower case`, ""},
 		{"bad port", "name: a\nversion: 1\ncapabilities: {http: {allow: [{hosts: [a.example], ports: [0]}]}}\n", `:3:60: capabilities.http.allow[0].ports[0]: port "0": use a port from 1 to 65535`, ""},
+		{"bad tool", "name: a\nversion: 1\ncapabilities: {tool: {names: [files.read]}}\n", `:3:31: capabilities.tool.names[0] is "files.read": use a tool's full name, such as files_read`, ""},
+		{"unknown field of a scope", "name: a\nversion: 1\ncapabilities: {tool: {name: [files_read]}}\n", `:3:23: unknown field "name" in capabilities.tool`, "names"},
 		{"bad limit", "name: a\nversion: 1\nlimits: {memory_mib: -1}\n", `:3:22: limits.memory_mib is -1`, ""},
 		{"path outside", "name: a\nversion: 1\nfiles: [SKILL.md, ../secret]\n", `:3:19: files: "../secret" is not a path within the folder`, "without ./ or .."},
 		{"the folder itself", "name: a\nversion: 1\nfiles: [.]\n", `:3:9: files: "." is not a path`, ""},

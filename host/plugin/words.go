@@ -58,6 +58,12 @@ func phrases(c abi.Capabilities) []phrase {
 			out = append(out, phrase{"files." + zone, words})
 		}
 	}
+	if c.Tool != nil {
+		for _, name := range c.Tool.Names {
+			lender, _ := abi.SplitName(name)
+			out = append(out, phrase{"tool." + name, fmt.Sprintf("calls the tool %s, and by that borrows what plugin %s was granted", name, lender)})
+		}
+	}
 	return out
 }
 

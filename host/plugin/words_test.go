@@ -25,6 +25,7 @@ var everything = abi.Capabilities{
 		Secrets: []abi.HTTPSecret{{Name: "token", Header: "Authorization", Prefix: "Bearer ", Hosts: []string{"api.example.com"}}},
 		MaxTime: abi.Duration(30 * time.Second), MaxBytes: 1000,
 	},
+	Tool: &abi.ToolScope{Names: []string{"files_read", "sheet_sum_up"}},
 }
 
 func TestWordsSayWhatIsAskedFor(t *testing.T) {
@@ -38,6 +39,8 @@ func TestWordsSayWhatIsAskedFor(t *testing.T) {
 		"reads, writes, changes and deletes in output",
 		"reads and adds to store",
 		"reads deploy",
+		"calls the tool files_read, and by that borrows what plugin files was granted",
+		"calls the tool sheet_sum_up, and by that borrows what plugin sheet was granted",
 	}
 	if got := plugin.Words(everything); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -159,6 +162,7 @@ func TestDiffSaysWhatAnOperatorDecidesOn(t *testing.T) {
 		m.Capabilities = abi.Capabilities{
 			Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(5 * time.Minute)},
 			Files:  &abi.FilesScope{Upload: "read", Output: "read", Deploy: "write"},
+			Tool:   &abi.ToolScope{Names: []string{"files_list", "files_read"}},
 		}
 		m.Limits = abi.Limits{MemoryMiB: 64}
 		m.Tools = append(m.Tools, abi.Tool{Name: "gone", Description: "Goes.", InputSchema: json.RawMessage(anyObject)},
@@ -169,6 +173,7 @@ func TestDiffSaysWhatAnOperatorDecidesOn(t *testing.T) {
 		m.Capabilities = abi.Capabilities{
 			Kernel: &abi.KernelScope{Languages: []string{"python", "r"}, MaxTime: abi.Duration(10 * time.Minute)},
 			Files:  &abi.FilesScope{Upload: "read", Output: "write", Store: "append"},
+			Tool:   &abi.ToolScope{Names: []string{"files_read", "files_write"}},
 		}
 		m.Limits = abi.Limits{MemoryMiB: 128, Deadline: abi.Duration(time.Minute)}
 		m.Tools[0].InputSchema = json.RawMessage(`{"type":"object","required":["place"]}`)
@@ -179,9 +184,11 @@ func TestDiffSaysWhatAnOperatorDecidesOn(t *testing.T) {
 	want := []string{
 		"newly asked: runs r code in a kernel of its own, at most 10m an execution",
 		"newly asked: reads and adds to store",
+		"newly asked: calls the tool files_write, and by that borrows what plugin files was granted",
 		"now asked: runs python code in a kernel of its own, at most 10m an execution (before: runs python code in a kernel of its own, at most 5m an execution)",
 		"now asked: reads, writes, changes and deletes in output (before: reads output)",
 		"no longer asked: reads, writes, changes and deletes in deploy",
+		"no longer asked: calls the tool files_list, and by that borrows what plugin files was granted",
 		"memory: 128 MiB (before: 64 MiB)",
 		"deadline: 1m (before: the host's default)",
 		"new tool: weather_added",

@@ -25,11 +25,9 @@ func Effective(requested, granted abi.Capabilities, profile *abi.Capabilities) a
 func both(a, b abi.Capabilities) abi.Capabilities {
 	out := abi.Capabilities{HTTP: bothHTTP(a.HTTP, b.HTTP)}
 	if a.Kernel != nil && b.Kernel != nil {
-		k := abi.KernelScope{MaxTime: lesser(a.Kernel.MaxTime, b.Kernel.MaxTime), Network: a.Kernel.Network && b.Kernel.Network && out.HTTP != nil}
-		for _, language := range a.Kernel.Languages {
-			if slices.Contains(b.Kernel.Languages, language) && !slices.Contains(k.Languages, language) {
-				k.Languages = append(k.Languages, language)
-			}
+		k := abi.KernelScope{
+			Languages: bothNames(a.Kernel.Languages, b.Kernel.Languages),
+			MaxTime:   lesser(a.Kernel.MaxTime, b.Kernel.MaxTime), Network: a.Kernel.Network && b.Kernel.Network && out.HTTP != nil,
 		}
 		if len(k.Languages) > 0 {
 			out.Kernel = &k
@@ -42,6 +40,22 @@ func both(a, b abi.Capabilities) abi.Capabilities {
 		}
 		if f != (abi.FilesScope{}) {
 			out.Files = &f
+		}
+	}
+	if a.Tool != nil && b.Tool != nil {
+		if names := bothNames(a.Tool.Names, b.Tool.Names); len(names) > 0 {
+			out.Tool = &abi.ToolScope{Names: names}
+		}
+	}
+	return out
+}
+
+// bothNames returns the names of a that are in b, each once.
+func bothNames(a, b []string) []string {
+	var out []string
+	for _, name := range a {
+		if slices.Contains(b, name) && !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out
@@ -59,6 +73,7 @@ func lesser[N abi.Duration | int64](a, b N) N {
 type Request struct {
 	Op       string        // such as kernel.execute
 	Language string        // of a kernel; "" is python
+	Tool     string        // of another plugin, by its full name
 	MaxTime  time.Duration // asked for one execution or exchange; zero is as long as is allowed
 	MaxBytes int64         // asked for a response over HTTP; zero is as much as is allowed
 }
@@ -81,6 +96,8 @@ func Check(effective abi.Capabilities, r Request) error {
 		return checkKernel(effective.Kernel, r)
 	case "http":
 		return checkHTTP(effective.HTTP, r)
+	case "tool":
+		return checkTool(effective.Tool, r)
 	}
 	// An operation that nobody has written a rule for is nobody's.
 	return denied(capability, "%s needs a grant that this host doesn't know", r.Op)
@@ -97,6 +114,13 @@ func checkKernel(k *abi.KernelScope, r Request) error {
 	if r.Op == abi.OpKernelExecute && k.MaxTime > 0 && r.MaxTime > time.Duration(k.MaxTime) {
 		asked := strictyaml.Brief(abi.Duration(r.MaxTime))
 		return denied("kernel.max_time: "+asked, "%s for %s: this plugin may run code for %s at most", r.Op, asked, strictyaml.Brief(k.MaxTime))
+	}
+	return nil
+}
+
+func checkTool(t *abi.ToolScope, r Request) error {
+	if t == nil || !slices.Contains(t.Names, r.Tool) {
+		return denied("tool.names: "+r.Tool, "%s of %s is not granted to this plugin", r.Op, r.Tool)
 	}
 	return nil
 }

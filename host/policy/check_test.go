@@ -24,6 +24,10 @@ func kernel(maxTime time.Duration, languages ...string) abi.Capabilities {
 	return abi.Capabilities{Kernel: &abi.KernelScope{Languages: languages, MaxTime: abi.Duration(maxTime)}}
 }
 
+func tools(names ...string) abi.Capabilities {
+	return abi.Capabilities{Tool: &abi.ToolScope{Names: names}}
+}
+
 var rows = map[string]row{
 	"kernel.languages": {
 		request: policy.Request{Op: abi.OpKernelExecute, Language: "r"},
@@ -36,6 +40,12 @@ var rows = map[string]row{
 		allows:  kernel(5*time.Minute, "python"),
 		denies:  kernel(5*time.Minute-1, "python"),
 		grant:   "kernel.max_time: 5m",
+	},
+	"tool.names": {
+		request: policy.Request{Op: abi.OpToolCall, Tool: "files_read"},
+		allows:  tools("files_list", "files_read"),
+		denies:  tools("files_list", "python_run"),
+		grant:   "tool.names: files_read",
 	},
 	"http.max_time": {
 		request: policy.Request{Op: abi.OpHTTPFetch, MaxTime: 30 * time.Second},
@@ -82,7 +92,7 @@ func TestScopesNeedEverybodysConsent(t *testing.T) {
 					continue
 				}
 				e := abi.AsError(err)
-				whole := c.Kernel == nil && c.HTTP == nil
+				whole := c.Kernel == nil && c.HTTP == nil && c.Tool == nil
 				if e.Grant != r.grant && !whole {
 					t.Errorf("%s: names the grant %q, want %q", name, e.Grant, r.grant)
 				}
@@ -150,31 +160,37 @@ func TestEffectiveIsTheIntersection(t *testing.T) {
 	requested := abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"r", "python", "python"}, MaxTime: abi.Duration(10 * time.Minute)},
 		Files:  &abi.FilesScope{Upload: "read", Output: "write", Store: "append"},
+		Tool:   &abi.ToolScope{Names: []string{"files_read", "files_list", "files_read", "a_b"}},
 	}
 	granted := abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"python", "julia", "r"}},
 		Files:  &abi.FilesScope{Output: "read", Store: "append", Deploy: "write"},
+		Tool:   &abi.ToolScope{Names: []string{"files_list", "files_read", "files_write"}},
 	}
 	profile := abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(time.Minute)},
 		Files:  &abi.FilesScope{Output: "write", Deploy: "write"},
+		Tool:   &abi.ToolScope{Names: []string{"files_write", "files_list"}},
 	}
 	want := abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"r", "python"}, MaxTime: abi.Duration(10 * time.Minute)},
 		Files:  &abi.FilesScope{Output: "read", Store: "append"},
+		Tool:   &abi.ToolScope{Names: []string{"files_read", "files_list"}},
 	}
 	if got := policy.Effective(requested, granted, nil); !reflect.DeepEqual(got, want) {
-		t.Errorf("without a profile: got %+v %+v", got.Kernel, got.Files)
+		t.Errorf("without a profile: got %+v %+v %+v", got.Kernel, got.Files, got.Tool)
 	}
 	want = abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"python"}, MaxTime: abi.Duration(time.Minute)},
 		Files:  &abi.FilesScope{Output: "read"},
+		Tool:   &abi.ToolScope{Names: []string{"files_list"}},
 	}
 	if got := policy.Effective(requested, granted, &profile); !reflect.DeepEqual(got, want) {
-		t.Errorf("with a profile: got %+v %+v", got.Kernel, got.Files)
+		t.Errorf("with a profile: got %+v %+v %+v", got.Kernel, got.Files, got.Tool)
 	}
 	none := policy.Effective(requested, abi.Capabilities{
 		Kernel: &abi.KernelScope{Languages: []string{"julia"}}, Files: &abi.FilesScope{Deploy: "write"},
+		Tool: &abi.ToolScope{Names: []string{"files_write"}},
 	}, nil)
 	if !reflect.DeepEqual(none, abi.Capabilities{}) {
 		t.Errorf("nothing in common: got %+v", none)

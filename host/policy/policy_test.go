@@ -30,6 +30,7 @@ plugins:
     grant:
       files:
         store: append
+      tool: {names: [python_run, sheet_sum]}
 `
 
 func parse(t *testing.T, text string) *policy.Policy {
@@ -53,7 +54,9 @@ func TestParseReadsWhatIsGranted(t *testing.T) {
 			Limits: abi.Limits{MemoryMiB: 512, Deadline: abi.Duration(5 * time.Minute)},
 			Config: map[string]string{"greeting": "hello", "retries": "3"},
 		},
-		{Name: "files", Digest: digestB, Grant: abi.Capabilities{Files: &abi.FilesScope{Store: abi.AccessAppend}}},
+		{Name: "files", Digest: digestB, Grant: abi.Capabilities{
+			Files: &abi.FilesScope{Store: abi.AccessAppend}, Tool: &abi.ToolScope{Names: []string{"python_run", "sheet_sum"}},
+		}},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -89,6 +92,9 @@ func TestParseNamesThePlaceOfAMistake(t *testing.T) {
 		{"a host with a port", entry("    grant: {http: {allow: [{hosts: [a.example, \"b.example:443\"]}]}}\n"), `5:48: plugin python: http.allow[0].hosts[1] is "b.example:443": name the host alone`, ""},
 		{"bits beyond a prefix", entry("    grant: {http: {allow: [{hosts: [a.example], addresses: [10.1.2.3/8]}]}}\n"), `5:61: plugin python: http.allow[0].addresses[0] is "10.1.2.3/8": write it as 10.0.0.0/8`, ""},
 		{"a port that is none", entry("    grant: {http: {allow: [{hosts: [a.example], ports: [https]}]}}\n"), `5:57: plugins[0].grant.http.allow[0].ports[0]: port "https": use a port from 1 to 65535`, ""},
+		{"no tool", entry("    grant: {tool: {}}\n"), `5:19: plugin python: tool.names is empty: name at least one tool, such as files_read`, ""},
+		{"no tool's full name", entry("    grant: {tool: {names: [files_read, files]}}\n"), `5:40: plugin python: tool.names[1] is "files": use a tool's full name`, ""},
+		{"all tools", entry("    grant: {tool: {names: [\"*\"]}}\n"), `5:28: plugin python: tool.names[0] is "*"`, ""},
 		{"not yaml", "version: [1\n", "1:10: ", ""},
 	}
 	for _, tt := range tests {
@@ -118,6 +124,8 @@ plugins:
     grant:
       files:
         store: append
+      tool:
+        names: [python_run, sheet_sum]
   - name: python
     digest: ` + digestA + `
     grant:
