@@ -44,6 +44,9 @@ type Config struct {
 	// HTTP is the way out of the calling session and plugin. Nil answers
 	// unavailable.
 	HTTP HTTP
+	// Tool is the tools of other plugins, for the calling session and plugin.
+	// Nil answers unavailable.
+	Tool Tool
 	// Audit records. An intent that it refuses is not carried out. It is
 	// called from several goroutines. Nil refuses every intent.
 	Audit func(Record) error
@@ -143,6 +146,8 @@ func (c *Call) Dispatch(ctx context.Context, op string, frame []byte) (response 
 		return c.httpRead(ctx, op, frame)
 	case abi.OpHTTPClose:
 		return c.httpClose(ctx, op, frame)
+	case abi.OpToolCall:
+		return c.toolCall(ctx, op, frame)
 	}
 	return nil, abi.Errorf(abi.CodeUnimplemented, "%s: this host has no such operation", op)
 }

@@ -84,7 +84,7 @@ func (r *recorder) audit(rec bridge.Record) error {
 	line := rec.Phase + " " + rec.Op
 	for _, k := range slices.Sorted(maps.Keys(rec.Detail)) {
 		v := rec.Detail[k]
-		if k == "code_sha256" {
+		if strings.HasSuffix(k, "_sha256") {
 			v = v[:8]
 		}
 		line += " " + k + "=" + v

@@ -43,6 +43,17 @@ func encodeExecute(op string, r abi.KernelExecuteResponse) ([]byte, error) {
 	return frame, err
 }
 
+// encodeResult returns the frame of what a tool answered. It is passed on whole
+// or not at all: whoever reads it can't tell what would be missing.
+func encodeResult(op, tool string, r *abi.Result) ([]byte, error) {
+	frame, err := abi.EncodeCallResponse(abi.CallResponse{Result: r})
+	if abi.CodeOf(err) == abi.CodeResourceExhausted || err == nil && binary.LittleEndian.Uint32(frame) > abi.MaxHeaderBytes-headroom {
+		return nil, abi.Errorf(abi.CodeResourceExhausted, "%s: %s ran, and its result does not fit into a response", op, tool).
+			WithHint("have it do less at a time, or write to a file")
+	}
+	return frame, err
+}
+
 // encodeSized returns the frame of r and its header's length.
 func encodeSized(r abi.KernelExecuteResponse) (frame []byte, header int, err error) {
 	if frame, err = abi.EncodeKernelExecute(r); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"path/filepath"
@@ -54,6 +55,7 @@ func seeds(tb testing.TB) [][]byte {
 		abi.HTTPFetchRequest{Method: "POST", URL: "http://[2001:db8::1]/"},
 		abi.HTTPReadRequest{Body: 1, MaxBytes: 10},
 		abi.HTTPCloseRequest{Body: 1},
+		abi.ToolCallRequest{Tool: "files_read", Arguments: json.RawMessage(`{"path":"output/a"}`), Stream: abi.StreamAgent, Async: true},
 	} {
 		for _, body := range []string{"", "body"} {
 			b, err := abi.EncodeFrame(header, []byte(body))
@@ -85,6 +87,8 @@ func FuzzDispatch(f *testing.F) {
 		r := &recorder{}
 		granted := anywhere()
 		granted.Kernel = python(0).Kernel
+		granted.Tool = &abi.ToolScope{Names: []string{"files_read"}}
+		tools := &fakeTool{}
 		h := &fakeHTTP{fetch: func(_ context.Context, r abi.HTTPFetchRequest, body []byte) (abi.HTTPFetchResponse, io.ReadCloser, error) {
 			if r.URL == "" || len(r.URL) > abi.MaxURLBytes || len(r.Header) > abi.MaxHTTPHeaders || r.Method == "" ||
 				r.MaxBytes < 0 || r.MaxBytes > granted.HTTP.MaxBytes || r.TimeoutMS < 0 || r.TimeoutMS > time.Duration(granted.HTTP.MaxTime).Milliseconds() {
@@ -92,7 +96,7 @@ func FuzzDispatch(f *testing.F) {
 			}
 			return abi.HTTPFetchResponse{Status: 200, URL: r.URL}, io.NopCloser(bytes.NewReader(body)), nil
 		}}
-		c := bridge.New(bridge.Config{Capabilities: granted, Kernel: k, HTTP: h, Audit: r.audit, Emit: r.emit})
+		c := bridge.New(bridge.Config{Capabilities: granted, Kernel: k, HTTP: h, Tool: tools, Audit: r.audit, Emit: r.emit})
 		b, err := c.Dispatch(t.Context(), abi.Ops()[int(op)%len(abi.Ops())], frame)
 		c.Close()
 		if err != nil {
@@ -108,6 +112,9 @@ func FuzzDispatch(f *testing.F) {
 		}
 		if reached := k.log(); reached != "" && !strings.Contains(reached, "python") {
 			t.Fatalf("the kernel got %s", reached)
+		}
+		if reached := tools.log(); reached != "" && reached != "files_read" && !strings.HasPrefix(reached, "files_read {") {
+			t.Fatalf("the tools got %s", reached)
 		}
 	})
 }

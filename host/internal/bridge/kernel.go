@@ -36,8 +36,9 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 		return nil, invalid(op, "/code", "code is empty")
 	case len(req.Code) > abi.MaxCodeBytes:
 		return nil, invalid(op, "/code", "code has %d bytes, the bound is %d", len(req.Code), abi.MaxCodeBytes)
-	case req.Stream != "" && req.Stream != abi.StreamAgent:
-		return nil, invalid(op, "/stream", "stream is %q: use %q, or leave it out", req.Stream, abi.StreamAgent)
+	}
+	if err := checkStream(op, req.Stream); err != nil {
+		return nil, err
 	}
 	if err := checkTimeout(op, req.TimeoutMS); err != nil {
 		return nil, err
@@ -65,9 +66,11 @@ func (c *Call) kernelExecute(ctx context.Context, op string, frame []byte) ([]by
 	}
 	req.Async = abi.Async{}
 	o.run = func(ctx context.Context) ([]byte, map[string]string, error) {
-		sink, stop := c.sink(req.Stream)
+		emit, stop := c.sink(req.Stream)
 		defer stop()
-		res, err := c.config.Kernel.Execute(ctx, req, sink)
+		res, err := c.config.Kernel.Execute(ctx, req, func(o abi.Output) {
+			emit(abi.Event{Type: abi.EventOutput, Output: withoutBytes(o)})
+		})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,15 +107,16 @@ func (c *Call) bounded(ctx context.Context, asked time.Duration) int64 {
 	return int64((bound + time.Millisecond - 1) / time.Millisecond)
 }
 
-// sink returns where a kernel's output goes as it comes, and what ends that.
-func (c *Call) sink(stream string) (func(abi.Output), func()) {
+// sink returns where the events of an operation go as they come, and what ends
+// that.
+func (c *Call) sink(stream string) (func(abi.Event), func()) {
 	if stream != abi.StreamAgent {
-		return func(abi.Output) {}, func() {}
+		return func(abi.Event) {}, func() {}
 	}
 	var over atomic.Bool
-	return func(o abi.Output) {
+	return func(e abi.Event) {
 		if !over.Load() {
-			c.emit(abi.Event{Type: abi.EventOutput, Output: withoutBytes(o)})
+			c.emit(e)
 		}
 	}, func() { over.Store(true) }
 }
