@@ -87,6 +87,9 @@ type Error struct {
 	Field     string `json:"field,omitempty"`     // the argument at fault, as a JSON pointer
 	Limit     string `json:"limit,omitempty"`     // the limit that was reached, such as "host_calls"
 	Retryable bool   `json:"retryable,omitempty"` // the same request may succeed later
+	// RetryAfterMS is, of one that is retryable, how long it will take at a
+	// guess, in milliseconds; zero is unknown.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 
 	cause error
 }

@@ -137,6 +137,7 @@ func (r *report) String() string {
 	lines(&b, "policy", []string{r.Policy})
 	lines(&b, "asks for", orNothing(r.AsksFor))
 	lines(&b, "limits", []string{plugin.LimitWords(m.Limits)})
+	lines(&b, "state", []string{plugin.StateWords(m.State)})
 	b.WriteString("  tools\n")
 	for _, t := range m.Tools {
 		first, _, _ := strings.Cut(t.Description, "\n")

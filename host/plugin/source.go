@@ -23,6 +23,7 @@ type Source struct {
 	Description  string           `yaml:"description"`
 	Capabilities abi.Capabilities `yaml:"capabilities"`
 	Limits       abi.Limits       `yaml:"limits"`
+	State        string           `yaml:"state"`
 	// Files are a skill's resources, mounted at /skill: files and folders
 	// beside plugin.yaml, as slash-separated paths. Of a folder everything is
 	// taken but names that begin with a dot.
@@ -68,6 +69,10 @@ func (s *Source) check() error {
 	if err := s.Limits.Validate(); err != nil {
 		return s.misplaced("", err)
 	}
+	if s.State != abi.StateCall && s.State != abi.StateSession {
+		return s.at.Errorf("state", "state is %q: leave it out, or use %s", s.State, abi.StateSession).
+			WithHint("without it every call gets the plugin as it was when it began")
+	}
 	for i, name := range s.Files {
 		if !fs.ValidPath(name) || name == "." {
 			return s.at.Errorf(fmt.Sprintf("files[%d]", i), "files: %q is not a path within the folder", name).
@@ -89,7 +94,7 @@ func (s *Source) misplaced(under string, err error) error {
 func (s *Source) Manifest(d abi.Description) abi.Manifest {
 	return abi.Manifest{
 		ABI: d.ABI, Name: s.Name, Version: s.Version, Description: s.Description, Tools: d.Tools,
-		Capabilities: s.Capabilities, Limits: s.Limits,
+		Capabilities: s.Capabilities, Limits: s.Limits, State: s.State,
 	}
 }
 

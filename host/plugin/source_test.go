@@ -36,7 +36,8 @@ name: weather
 version: 1.10
 description: Tells the weather.
 capabilities: {kernel: {languages: [python], max_time: 5m}, files: {upload: read}, tool: {names: [files_read, python_run]}}
-limits: {memory_mib: 64, deadline: 1m}
+limits: {memory_mib: 64, deadline: 1m, fuel: 5000000, queue: 3}
+state: session
 files: [SKILL.md, data]
 `, "SKILL.md", "# Weather", "data/b/c.txt", "c", "data/.git/x", "no", "data/.x", "no", "main.go", "package main")
 	s, err := plugin.ReadSource(filepath.Join(dir, "plugin.yaml"))
@@ -52,7 +53,8 @@ files: [SKILL.md, data]
 			Files:  &abi.FilesScope{Upload: abi.AccessRead},
 			Tool:   &abi.ToolScope{Names: []string{"files_read", "python_run"}},
 		},
-		Limits: abi.Limits{MemoryMiB: 64, Deadline: abi.Duration(time.Minute)},
+		Limits: abi.Limits{MemoryMiB: 64, Deadline: abi.Duration(time.Minute), Fuel: 5_000_000, Queue: 3},
+		State:  abi.StateSession,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -75,7 +77,7 @@ files: [SKILL.md, data]
 
 func TestSourceNamesThePlaceOfAMistake(t *testing.T) {
 	tests := []struct{ name, text, message, hint string }{
-		{"unknown field", "name: a\nversion: 1\ntools: []\n", `:3:1: unknown field "tools"`, "name, version, description, capabilities, limits, files"},
+		{"unknown field", "name: a\nversion: 1\ntools: []\n", `:3:1: unknown field "tools"`, "name, version, description, capabilities, limits, state, files"},
 		{"unknown capability", "name: a\nversion: 1\ncapabilities:\n  kernl: {}\n", `:4:3: unknown field "kernl" in capabilities`, "kernel, files, http"},
 		{"no name", "version: 1\n", `:1:1: name is missing`, "write name:"},
 		{"bad name", "name: My-Plugin\nversion: 1\n", `:1:7: name is "My-Plugin"`, ""},
@@ -86,6 +88,9 @@ func TestSourceNamesThePlaceOfAMistake(t *testing.T) {
 		{"bad tool", "name: a\nversion: 1\ncapabilities: {tool: {names: [files.read]}}\n", `:3:31: capabilities.tool.names[0] is "files.read": use a tool's full name, such as files_read`, ""},
 		{"unknown field of a scope", "name: a\nversion: 1\ncapabilities: {tool: {name: [files_read]}}\n", `:3:23: unknown field "name" in capabilities.tool`, "names"},
 		{"bad limit", "name: a\nversion: 1\nlimits: {memory_mib: -1}\n", `:3:22: limits.memory_mib is -1`, ""},
+		{"limit beyond its bound", "name: a\nversion: 1\nlimits: {deadline: 1m, stack_kib: 99999}\n", `:3:35: limits.stack_kib is 99999: use 1 to 32768`, ""},
+		{"unknown limit", "name: a\nversion: 1\nlimits: {sockets: 3}\n", `:3:10: unknown field "sockets" in limits`, "host_calls"},
+		{"unknown state", "name: a\nversion: 1\nstate: global\n", `:3:8: state is "global": leave it out, or use session`, "as it was when it began"},
 		{"path outside", "name: a\nversion: 1\nfiles: [SKILL.md, ../secret]\n", `:3:19: files: "../secret" is not a path within the folder`, "without ./ or .."},
 		{"the folder itself", "name: a\nversion: 1\nfiles: [.]\n", `:3:9: files: "." is not a path`, ""},
 	}

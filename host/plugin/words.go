@@ -90,12 +90,10 @@ func Diff(old, new abi.Manifest) []string {
 			dropped = append(dropped, "no longer asked: "+p.words)
 		}
 	}
-	if a, b := memory(old.Limits), memory(new.Limits); a != b {
-		rest = append(rest, fmt.Sprintf("memory: %s (before: %s)", b, a))
+	if old.State != new.State {
+		rest = append(rest, fmt.Sprintf("state: %s (before: %s)", StateWords(new.State), StateWords(old.State)))
 	}
-	if a, b := deadline(old.Limits), deadline(new.Limits); a != b {
-		rest = append(rest, fmt.Sprintf("deadline: %s (before: %s)", b, a))
-	}
+	rest = append(rest, diffLimits(old.Limits, new.Limits)...)
 	if old.Name != new.Name {
 		rest = append(rest, fmt.Sprintf("name: %s (before: %s)", new.Name, old.Name))
 	}
@@ -147,25 +145,6 @@ func diffTools(old, new abi.Manifest) []string {
 func sameJSON(a, b json.RawMessage) bool {
 	var x, y bytes.Buffer
 	return bytes.Equal(a, b) || json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
-}
-
-func memory(l abi.Limits) string {
-	if l.MemoryMiB == 0 {
-		return "the host's default"
-	}
-	return fmt.Sprintf("%d MiB", l.MemoryMiB)
-}
-
-func deadline(l abi.Limits) string {
-	if l.Deadline == 0 {
-		return "the host's default"
-	}
-	return strictyaml.Brief(l.Deadline)
-}
-
-// LimitWords says in a line what limits bound.
-func LimitWords(l abi.Limits) string {
-	return "memory: " + memory(l) + "; deadline of a call: " + deadline(l)
 }
 
 // Usage lists the arguments of a tool in words, the required first.
