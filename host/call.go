@@ -59,7 +59,7 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 	}
 	p, tool, err := h.catalog.find(ctx, c.Tool)
 	if err != nil {
-		h.refused(c, err)
+		h.refused(c, caller, err)
 		return nil, err
 	}
 	if len(c.Arguments) == 0 {
@@ -81,7 +81,7 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(p.ctx, func() { cancel(context.Cause(p.ctx)) })()
-	ctx, stop := context.WithTimeout(ctx, time.Duration(p.limits.Deadline))
+	ctx, stop := context.WithTimeoutCause(ctx, time.Duration(p.limits.Deadline), tooLong(p.limits))
 	defer stop()
 
 	run := &run{host: h, caller: caller, plugin: p, ToolCall: c, id: "c-" + strings.ToLower(rand.Text()[:16]), emit: newEmitter(c.Emit)}
@@ -89,6 +89,9 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 		return nil, err
 	}
 	log := h.log.With("request", c.Request, "session", c.Session.ID, "call", run.id, "tool", c.Tool)
+	if caller != nil {
+		log = log.With("caller", caller.id)
+	}
 	log.Debug("call started")
 	started := time.Now()
 	run.emit(abi.Event{Type: abi.EventStarted, Call: run.id})
@@ -109,13 +112,16 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 
 // refused audits a call that the whitelist stopped. Unknown tools are the
 // agent's slip and not audited.
-func (h *Host) refused(c ToolCall, err error) {
+func (h *Host) refused(c ToolCall, caller *run, err error) {
 	if abi.CodeOf(err) == abi.CodeNotFound {
 		return
 	}
 	e := audit.Entry{
 		Kind: audit.KindPluginRefuse, Principal: c.Principal, Request: c.Request, Session: c.Session.ID,
 		Tool: c.Tool, Code: abi.CodeOf(err).String(), Message: abi.AsError(err).Message,
+	}
+	if caller != nil {
+		e.Caller = caller.id
 	}
 	if err := h.audit.Append(e); err != nil {
 		h.log.Error("a refusal could not be audited", "tool", c.Tool, "error", err)
@@ -155,6 +161,7 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		Config:       r.plugin.entry.Config,
 		Kernel:       kernels{r},
 		HTTP:         out,
+		Tool:         tools{r},
 		Audit:        r.auditOp,
 		Emit:         r.emit,
 	})
@@ -238,11 +245,18 @@ func endedBy(ctx context.Context, limits abi.Limits, err error) error {
 		return own.WithCause(err)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return abi.Errorf(abi.CodeDeadlineExceeded, "the call took longer than its limit of %v", limits.Deadline).
-			WithHint("do less in one call, or have the operator raise limits.deadline for the plugin in the policy").
-			WithCause(err)
+		return tooLong(limits).WithCause(err)
 	}
 	return abi.Errorf(abi.CodeCanceled, "the caller went away").WithCause(err)
+}
+
+// tooLong is what a call ends with at its deadline, and the calls that it made
+// with it.
+func tooLong(limits abi.Limits) *abi.Error {
+	e := abi.Errorf(abi.CodeDeadlineExceeded, "the call took longer than its limit of %v", limits.Deadline).
+		WithHint("do less in one call, or have the operator raise limits.deadline for the plugin in the policy")
+	e.Limit = "deadline"
+	return e
 }
 
 // entry is the audit entry of this call with its kind.
@@ -250,6 +264,9 @@ func (r *run) entry(kind string, err error) audit.Entry {
 	e := audit.Entry{
 		Kind: kind, Principal: r.Principal, Request: r.Request, Session: r.Session.ID, Call: r.id,
 		Plugin: r.plugin.name(), Digest: r.plugin.artifact.Digest, Tool: r.Tool,
+	}
+	if r.caller != nil {
+		e.Caller = r.caller.id
 	}
 	if err != nil {
 		e.Code, e.Message = abi.CodeOf(err).String(), abi.AsError(err).Message

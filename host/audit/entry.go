@@ -45,6 +45,7 @@ type Entry struct {
 	Request   string            `json:"request,omitempty"`
 	Session   string            `json:"session,omitempty"`
 	Call      string            `json:"call,omitempty"`
+	Caller    string            `json:"caller,omitempty"` // the call that made this one, where a plugin did
 	Plugin    string            `json:"plugin,omitempty"`
 	Digest    string            `json:"digest,omitempty"` // the plugin's
 	Tool      string            `json:"tool,omitempty"`
@@ -72,7 +73,7 @@ const keyRest = "…"
 
 // bounded returns e with everything cut to its bounds.
 func bounded(e Entry) Entry {
-	for _, s := range []*string{&e.Kind, &e.Principal, &e.Request, &e.Session, &e.Call, &e.Plugin, &e.Digest, &e.Tool, &e.Op, &e.Code} {
+	for _, s := range []*string{&e.Kind, &e.Principal, &e.Request, &e.Session, &e.Call, &e.Caller, &e.Plugin, &e.Digest, &e.Tool, &e.Op, &e.Code} {
 		*s = cut(*s, MaxName)
 	}
 	e.Message = cut(e.Message, MaxMessage)

@@ -54,7 +54,7 @@ func code(t testing.TB, err error, want abi.Code) {
 }
 
 var sample = audit.Entry{
-	Kind: audit.KindOpIntent, Principal: "agent:ana", Request: "r-1", Session: "s-1", Call: "c-1", Plugin: "python",
+	Kind: audit.KindOpIntent, Principal: "agent:ana", Request: "r-1", Session: "s-1", Call: "c-2", Caller: "c-1", Plugin: "python",
 	Digest: "sha256:" + strings.Repeat("ab", 32), Tool: "python_run", Op: abi.OpKernelExecute,
 	Detail: map[string]string{"language": "python", "bytes": "120"}, Code: "permission_denied", Message: "it isn't granted",
 }
@@ -97,7 +97,7 @@ func TestEveryLineIsShortAndShowsNoControlCharacters(t *testing.T) {
 	for _, piece := range []string{"\x00", "\x1b[2J\n\r\t", "\u009b", "\x7f", "\u202e", "\U000e0041", "\u2028", "<&>", `"\`, "\xff", "é", "漢", "😀"} {
 		long := strings.Repeat(piece, 20_000/len(piece))
 		e := audit.Entry{
-			Kind: piece + long, Principal: long, Request: long, Session: long, Call: long, Plugin: long, Digest: long,
+			Kind: piece + long, Principal: long, Request: long, Session: long, Call: long, Caller: long, Plugin: long, Digest: long,
 			Tool: long, Op: long, Code: long, Message: long, Detail: map[string]string{},
 		}
 		for i := range 100 {
