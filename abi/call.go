@@ -135,7 +135,14 @@ func DecodeCallResponse(b []byte) (CallResponse, error) {
 	if err != nil {
 		return CallResponse{}, err
 	}
+	return DecodeCallResponseFrame(f)
+}
+
+// DecodeCallResponseFrame is DecodeCallResponse of a frame that was split. The
+// bytes are views of its body.
+func DecodeCallResponseFrame(f Frame) (CallResponse, error) {
 	var r CallResponse
+	var err error
 	if err := f.Decode(&r); err != nil {
 		return CallResponse{}, err
 	}

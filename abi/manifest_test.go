@@ -74,7 +74,7 @@ func TestFullNamesSplitWhereTheyWereJoined(t *testing.T) {
 }
 
 func TestOperationsBelongToTheirModules(t *testing.T) {
-	known := map[string]bool{abi.ModuleCall: true, abi.ModuleKernel: true, abi.ModuleHTTP: true}
+	known := map[string]bool{abi.ModuleCall: true, abi.ModuleKernel: true, abi.ModuleHTTP: true, abi.ModuleTool: true}
 	seen := map[string]bool{}
 	for _, op := range abi.Ops() {
 		module, function := abi.SplitOp(op)

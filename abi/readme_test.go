@@ -149,6 +149,7 @@ func TestSpecificationHasTheBounds(t *testing.T) {
 		"Fields of a log line":                         abi.MaxLogFields,
 		"A field's value in a log line":                abi.MaxLogFieldBytes,
 		"A tool's full name":                           abi.MaxToolName,
+		"Calls of tools within calls of tools":         abi.MaxToolDepth,
 		"`http.fetch`: `url`":                          abi.MaxURLBytes,
 		"Headers of a request or a response":           abi.MaxHTTPHeaders,
 		"Their names and values":                       abi.MaxHTTPHeaderBytes,
@@ -199,7 +200,7 @@ func TestManifestOfTheSpecificationIsValid(t *testing.T) {
 	if err := m.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if m.Capabilities.Kernel == nil || m.Capabilities.Files == nil || m.Capabilities.HTTP == nil || m.Limits.Deadline == 0 {
+	if m.Capabilities.Kernel == nil || m.Capabilities.Files == nil || m.Capabilities.HTTP == nil || m.Capabilities.Tool == nil || m.Limits.Deadline == 0 {
 		t.Error("the example leaves something out")
 	}
 }

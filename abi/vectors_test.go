@@ -177,6 +177,7 @@ var messages = map[string]func([]byte) (frame []byte, decoded string, err error)
 	"http.read request":       plain[abi.HTTPReadRequest],
 	"http.read response":      plain[abi.HTTPReadResponse],
 	"http.close request":      plain[abi.HTTPCloseRequest],
+	"tool.call request":       plain[abi.ToolCallRequest],
 	"call.log request":        plain[abi.LogRequest],
 	"call.progress request":   plain[abi.ProgressRequest],
 	"call.config response":    plain[abi.ConfigResponse],

@@ -43,6 +43,7 @@ type Host struct {
 	dir     string
 	tools   []abi.Tool
 	refused map[string]*abi.Error
+	fakes   map[string]Fake // of other plugins' tools
 
 	mu         sync.Mutex
 	logs       []abi.LogRequest

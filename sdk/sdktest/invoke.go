@@ -102,6 +102,8 @@ func (h *Host) operate(ctx context.Context, op string, f abi.Frame) ([]byte, err
 		return h.execute(f)
 	case abi.OpHTTPFetch, abi.OpHTTPRead, abi.OpHTTPClose:
 		return h.operateHTTP(ctx, op, f)
+	case abi.OpToolCall:
+		return h.callTool(f)
 	case abi.OpKernelInterrupt, abi.OpKernelReset, abi.OpKernelStatus:
 	default:
 		return nil, abi.Errorf(abi.CodeUnimplemented, "sdktest has no %s", op)
