@@ -42,6 +42,7 @@ type setup struct {
 	Config       map[string]string
 	Kernel       map[string]execution // by code; nil where the host has none
 	HTTP         map[string]exchange  // by URL; nil where the host has none
+	Tool         map[string]answer    // by full name; nil where the host has none
 	Files        map[string]string    // in the zones
 }
 
@@ -63,6 +64,16 @@ type exchange struct {
 	Error  *abi.Error
 	Broken *abi.Error // after the body
 	Block  bool       // until it is cancelled
+}
+
+// An answer is what a tool of another plugin comes to.
+type answer struct {
+	Header json.RawMessage // of a call response
+	Body   string          // of it, in hex
+	Events []abi.Event     // on the way
+	Echo   bool            // the result is the arguments as text instead
+	Error  *abi.Error
+	Block  bool // until it is cancelled
 }
 
 // traces reads the trace vectors.
@@ -259,6 +270,33 @@ func (w web) Fetch(ctx context.Context, r abi.HTTPFetchRequest, sent []byte) (ab
 	return e.Header, io.NopCloser(rest), nil
 }
 
+// others are tools that answer as a trace's host section says.
+type others map[string]answer
+
+func (o others) Call(ctx context.Context, tool string, arguments json.RawMessage, sink func(abi.Event)) (*abi.Result, string, error) {
+	a, ok := o[tool]
+	switch {
+	case !ok:
+		return nil, "", abi.Errorf(abi.CodeInternal, "the vector has no answer of %q", tool)
+	case a.Block:
+		<-ctx.Done()
+		return nil, "c-2", ctx.Err()
+	case a.Error != nil:
+		return nil, "c-2", a.Error
+	case a.Echo:
+		return &abi.Result{Content: []abi.Content{{Type: abi.ContentText, Text: string(arguments)}}}, "c-2", nil
+	}
+	for _, e := range a.Events {
+		sink(e)
+	}
+	body, err := hex.DecodeString(a.Body)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := abi.DecodeCallResponseFrame(abi.Frame{Header: a.Header, Body: body})
+	return r.Result, "c-2", err
+}
+
 // zoneFS is a workspace's view as the engine wants it.
 type zoneFS struct{ *workspace.FS }
 
@@ -349,6 +387,9 @@ func (s setup) call(t *testing.T, g *guest, tool string, arguments any) played {
 	}
 	if s.HTTP != nil {
 		config.HTTP = web(s.HTTP)
+	}
+	if s.Tool != nil {
+		config.Tool = others(s.Tool)
 	}
 	b := bridge.New(config)
 	answer, err := g.plugin.Call(t.Context(), engine.Call{

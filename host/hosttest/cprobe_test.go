@@ -3,15 +3,13 @@ package hosttest_test
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/hosttest"
 	"github.com/sallyport-dev/sallyport/host/internal/engine"
 	"github.com/sallyport-dev/sallyport/host/plugin"
 )
@@ -59,48 +57,10 @@ func loadGuest(t *testing.T, wasm []byte) *guest {
 	return &guest{manifest: a.Manifest, plugin: p}
 }
 
-// cprobe builds the plugin in C as its README says, and packs it.
+// cprobe returns the plugin in C, ready to be called.
 func cprobe(t *testing.T) *guest {
 	t.Helper()
-	source := filepath.Join("..", "..", "testdata", "plugins", "cprobe")
-	readme, err := os.ReadFile(filepath.Join(source, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := regexp.MustCompile(`(?m)^    (clang .*)$`).FindStringSubmatch(string(readme))
-	if command == nil {
-		t.Fatal("cprobe's README has no clang command")
-	}
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
-		t.Fatal(err)
-	}
-	argv := strings.Fields(command[1])
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		t.Fatalf("%v: run make setup", err)
-	}
-	build := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command[1], err, out)
-	}
-	wasm, err := os.ReadFile(filepath.Join(dir, "cprobe.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(source, "manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m abi.Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		t.Fatal(err)
-	}
-	packed, err := plugin.Pack(wasm, m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return loadGuest(t, packed)
+	return loadGuest(t, hosttest.CProbe(t, nil))
 }
 
 func TestAPluginInC(t *testing.T) {

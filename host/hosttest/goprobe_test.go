@@ -23,7 +23,7 @@ func goprobe(t *testing.T) *guest {
 		Output: out,
 		Stderr: os.Stderr,
 		Describe: func(ctx context.Context, wasm []byte) ([]byte, error) {
-			p, err := e.Compile(ctx, wasm, engine.Options{Modules: []string{abi.ModuleKernel, abi.ModuleHTTP}})
+			p, err := e.Compile(ctx, wasm, engine.Options{Modules: []string{abi.ModuleKernel, abi.ModuleHTTP, abi.ModuleTool}})
 			if err != nil {
 				return nil, err
 			}

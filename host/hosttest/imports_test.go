@@ -30,6 +30,7 @@ var rules = map[string]rule{
 	"sdk/internal":         {"abi", "", "part of sdk"},
 	"sdk/kernel":           {"abi sdk", "", "one package a capability, so that a plugin imports only what it uses"},
 	"sdk/http":             {"abi sdk", "", "as sdk/kernel"},
+	"sdk/tool":             {"abi sdk", "", "as sdk/kernel"},
 	"sdk/sdktest":          {"abi sdk sdk/internal", "", "authors test without a host"},
 	"plugins":              {"abi sdk", "", "a plugin sees the host through the SDK alone"},
 	"host":                 {"abi host/audit host/fetch host/kernel host/plugin host/policy host/session host/strictyaml host/workspace host/internal/bridge host/internal/egress host/internal/engine host/internal/proc", "github.com/hashicorp/go-hclog golang.org/x/sys", "the only place that wires"},

@@ -133,12 +133,17 @@ func (s *Stage) Close() {
 // entry that grants what it asks for, save the network.
 func (s *Stage) Install(dir string) policy.Entry {
 	s.T.Helper()
-	file := Plugin(s.T, dir)
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(Plugin(s.T, dir))
 	s.must(err)
-	a, err := plugin.Parse(b)
+	return s.Put(b)
+}
+
+// Put is Install of a plugin's file that is there already.
+func (s *Stage) Put(wasm []byte) policy.Entry {
+	s.T.Helper()
+	a, err := plugin.Parse(wasm)
 	s.must(err)
-	s.must(os.WriteFile(filepath.Join(s.PluginDir, a.Manifest.Name+".wasm"), b, 0o644))
+	s.must(os.WriteFile(filepath.Join(s.PluginDir, a.Manifest.Name+".wasm"), wasm, 0o644))
 	grant := a.Manifest.Capabilities
 	grant.HTTP = nil // as sallyport plugin allow does: hosts are granted by name
 	if grant.Kernel != nil {

@@ -17,6 +17,7 @@ IMPORT("kernel", "status") function kernel_status;
 IMPORT("http", "fetch") function http_fetch;
 IMPORT("http", "read") function http_read;
 IMPORT("http", "close") function http_close;
+IMPORT("tool", "call") function tool_call;
 
 static const struct {
 	const char *name;
@@ -34,6 +35,7 @@ static const struct {
 	{"http.fetch", http_fetch},
 	{"http.read", http_read},
 	{"http.close", http_close},
+	{"tool.call", tool_call},
 };
 
 static const char *const codes[] = {

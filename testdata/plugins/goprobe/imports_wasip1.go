@@ -42,6 +42,9 @@ func httpRead(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap ui
 //go:wasmimport sallyport:http close
 func httpClose(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
 
+//go:wasmimport sallyport:tool call
+func toolCall(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
+
 // imports has every operation: this plugin may ask for anything.
 var imports = map[string]sdk.Import{
 	"call.log":         callLog,
@@ -56,4 +59,5 @@ var imports = map[string]sdk.Import{
 	"http.fetch":       httpFetch,
 	"http.read":        httpRead,
 	"http.close":       httpClose,
+	"tool.call":        toolCall,
 }
