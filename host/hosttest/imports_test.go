@@ -33,7 +33,7 @@ var rules = map[string]rule{
 	"sdk/tool":             {"abi sdk", "", "as sdk/kernel"},
 	"sdk/sdktest":          {"abi sdk sdk/internal", "", "authors test without a host"},
 	"plugins":              {"abi sdk", "", "a plugin sees the host through the SDK alone"},
-	"host":                 {"abi host/audit host/fetch host/kernel host/plugin host/policy host/session host/strictyaml host/workspace host/internal/bridge host/internal/egress host/internal/engine host/internal/proc", "github.com/hashicorp/go-hclog golang.org/x/sys", "the only place that wires"},
+	"host":                 {"abi host/audit host/fetch host/kernel host/plugin host/policy host/replay host/session host/strictyaml host/workspace host/internal/bridge host/internal/egress host/internal/engine host/internal/proc", "github.com/hashicorp/go-hclog golang.org/x/sys", "the only place that wires"},
 	"host/policy":          {"abi host/strictyaml", "", "pure: the decision can be tested without a host"},
 	"host/plugin":          {"abi host/strictyaml", "github.com/google/jsonschema-go", "an artifact is read and built without a host"},
 	"host/strictyaml":      {"abi", "github.com/goccy/go-yaml", "what people write by hand is read one way, with line and column"},
@@ -41,6 +41,7 @@ var rules = map[string]rule{
 	"host/kernel":          {"abi host/internal/proc", "github.com/go-zeromq/zmq4 github.com/hashicorp/go-hclog", "plain Go; the only one to know ZeroMQ"},
 	"host/fetch":           {"abi host/internal/egress", "golang.org/x/net", "plain Go; whatever it sends goes through the gate"},
 	"host/session":         {"abi host/kernel host/workspace", "github.com/hashicorp/go-hclog", "ties capabilities to one owner"},
+	"host/replay":          {"abi", "", "recordings are read, made and played without a host or an engine"},
 	"host/audit":           {"abi", "github.com/hashicorp/go-hclog golang.org/x/sys", "everybody's witness, nobody's dependent"},
 	"host/httpapi":         {"abi host host/audit host/kernel host/session host/workspace", "github.com/labstack/echo/v4 github.com/hashicorp/go-hclog golang.org/x/sys", "a door; the only one to know echo"},
 	"host/internal/engine": {"abi", "github.com/tetratelabs/wazero github.com/hashicorp/go-hclog", "runs modules; the only one to know wazero"},
@@ -48,7 +49,7 @@ var rules = map[string]rule{
 	"host/internal/egress": {"abi", "github.com/hashicorp/go-hclog golang.org/x/net", "the one decision on outbound addresses knows nothing of who asks"},
 	"host/internal/proc":   {"", "github.com/containerd/cgroups/v3 github.com/opencontainers/runtime-spec github.com/elastic/go-seccomp-bpf golang.org/x/net github.com/hashicorp/go-hclog golang.org/x/sys", "knows processes and nothing of what they are for"},
 	"host/hosttest":        {"abi host host/httpapi host/plugin host/policy", "github.com/hashicorp/go-hclog", "tests only"},
-	"cmd/sallyport":        {"abi host host/audit host/httpapi host/plugin host/strictyaml", "github.com/spf13/cobra github.com/hashicorp/go-hclog", "flags, signals, exit codes"},
+	"cmd/sallyport":        {"abi host host/audit host/httpapi host/plugin host/replay host/strictyaml", "github.com/spf13/cobra github.com/hashicorp/go-hclog", "flags, signals, exit codes"},
 	"cmd/demo":             {"", "", "an outsider: it knows the command line and the routes"},
 }
 
