@@ -117,6 +117,11 @@ var scopes = map[string]scope{
 		narrow: func(e *policy.Entry) { e.Grant.HTTP.MaxBytes = 3 },
 		code:   abi.CodeResourceExhausted, says: "http.max_bytes",
 	},
+	"tool.names": {
+		tool: "relay_call", args: arguments{"tool": "files_list"},
+		narrow: func(e *policy.Entry) { e.Grant.Tool.Names = []string{"files_read"} },
+		code:   abi.CodePermissionDenied, grant: "tool.names: files_list",
+	},
 	"files.upload": {
 		tool: "files_list", args: arguments{"path": "upload"},
 		narrow: func(e *policy.Entry) { e.Grant.Files.Upload = abi.AccessNone },
@@ -189,7 +194,7 @@ func TestEveryScopeThatCanBeDeclaredIsEnforced(t *testing.T) {
 	}
 	web := newSites(t)
 	folders := map[string]string{
-		"ungranted": "testdata/plugins/ungranted", "badboy": "testdata/plugins/badboy",
+		"ungranted": "testdata/plugins/ungranted", "badboy": "testdata/plugins/badboy", "relay": "testdata/plugins/relay",
 		"files": "plugins/files", "http": "plugins/http", "python": "plugins/python",
 	}
 	stage := func(t *testing.T, edit func(*policy.Entry), plugins ...string) *hosttest.Stage {
