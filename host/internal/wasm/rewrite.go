@@ -1,22 +1,25 @@
 package wasm
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/abi"
 )
 
-// What a rewritten module imports and exports besides the module's own.
+// What a rewritten module imports and exports besides the module's own. The
+// globals are of type i64 and mutable; they begin at zero.
 const (
+	// The function (fuel i64, depth i64) → fuel i64 is called where ExportFuel
+	// fell below zero, with what it holds, and where depth did. What it returns
+	// is put into ExportFuel. It may trap, and has to where depth is negative.
 	CheckpointModule = "sallyport:engine"
-	CheckpointName   = "checkpoint" // (fuel i64, depth i64) → fuel i64
+	CheckpointName   = "checkpoint"
 
-	ExportFuel   = "sallyport.fuel"
-	ExportDepth  = "sallyport.depth"
-	ExportTables = "sallyport.tables"
+	ExportFuel   = "sallyport.fuel"   // units left until the next checkpoint
+	ExportDepth  = "sallyport.depth"  // bytes of stack left; whoever calls into the module sets it before
+	ExportTables = "sallyport.tables" // elements that table.grow may still add to all tables together
 
-	reservedPrefix = "sallyport."
+	reserved = "sallyport." // what such names begin with
 )
 
 const (
@@ -50,249 +53,131 @@ type GlobalExport struct {
 	Name string
 	Type byte
 	Init uint64 // its bits in a new instance
+
+	index uint32
 }
 
 // A rewriting is one run of Rewrite.
 type rewriting struct {
 	*Module
 	Options
-	out   Rewritten
-	datas []segment
-	shift uint32 // added to the indices of the module's own functions
+	out Rewritten
+
+	datas    []segment
+	usesData bool
+	elements []byte
+	segments uint32          // of elements
+	declares []bool          // functions that code may take a reference of
+	refers   map[uint32]bool // functions that code takes a reference of
+
+	leaves   []bool // of the module's own functions
+	mutable  int    // globals
+	all      uint32 // locals of all functions so far
+	code     []byte // bodies, one after the other
+	buffer   code
+	helpers  []helper
+	helperAt map[helper]uint32
 }
 
-// Rewrite returns what is to be compiled in place of the module.
+// Rewrite returns what is to be compiled in place of the module. It fails with
+// invalid_argument where the module is malformed, unimplemented where it needs
+// a proposal that isn't run here, and resource_exhausted where a part is beyond
+// its bound. A module that it returns may still be found ill-typed by the
+// runtime, and only if the original is.
 func (m *Module) Rewrite(o Options) (*Rewritten, error) {
-	w := &rewriting{Module: m, Options: o}
-	for i, imp := range m.Imports {
-		if imp.Kind != KindFunction {
-			return nil, abi.Errorf(abi.CodeInvalidArgument, "import %d, %s.%s, is a %s: plugins import functions alone", i, imp.Module, imp.Name, imp.Kind).
-				WithHint("build it so that its memory and tables are its own")
+	w := &rewriting{Module: m, Options: o, helperAt: map[helper]uint32{}, refers: map[uint32]bool{}}
+	for _, step := range []func() error{w.checkIndices, w.checkTables, w.readData, w.readElements, w.readCode} {
+		if err := step(); err != nil {
+			return nil, err
 		}
-	}
-	if err := w.readData(); err != nil {
-		return nil, err
 	}
 	w.out.Wasm = w.encode()
 	return &w.out, nil
 }
 
-func (w *rewriting) encode() []byte {
-	out := make([]byte, 0, len(w.whole))
-	out = append(out, magic+version...)
-	out = appendSection(out, sectionType, w.types())
-	out = appendSection(out, sectionImport, w.imports())
-	out = appendSection(out, sectionFunction, w.functions())
-	out = appendSection(out, sectionTable, w.tables())
-	out = appendSection(out, sectionMemory, w.memories())
-	out = appendSection(out, sectionGlobal, w.globals())
-	out = appendSection(out, sectionExport, w.exports())
-	if w.HasStart {
-		out = appendSection(out, sectionStart, appendLEB(nil, w.function(w.start)))
+// checkIndices checks those that stand outside of code, data and elements.
+func (w *rewriting) checkIndices() error {
+	malformed := func(format string, args ...any) error {
+		return abi.Errorf(abi.CodeInvalidArgument, "malformed module: "+format, args...).WithHint("build the plugin again")
 	}
-	out = appendSection(out, sectionElement, w.sections[sectionElement].body)
-	out = appendSection(out, sectionCode, w.sections[sectionCode].body)
-	return out
+	for i, imp := range w.Imports {
+		if imp.Kind != KindFunction {
+			return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s.%s, is a %s: plugins import functions alone", i, imp.Module, imp.Name, imp.Kind).
+				WithHint("build it so that its memory and tables are its own")
+		}
+	}
+	for i, t := range w.Functions {
+		if uint64(t) >= uint64(len(w.Types)) {
+			return malformed("function %d has the unknown type %d", i, t)
+		}
+	}
+	if w.HasStart && uint64(w.start) >= uint64(len(w.Functions)) {
+		return malformed("it starts with the unknown function %d", w.start)
+	}
+	w.declares = make([]bool, len(w.Functions))
+	there := []int{len(w.Functions), len(w.Tables), len(w.Memories), len(w.Globals)}
+	for _, e := range w.Exports {
+		if int(e.Kind) >= len(there) || uint64(e.Index) >= uint64(there[e.Kind]) {
+			return malformed("the export %s is of the unknown %s %d", e.Name, e.Kind, e.Index)
+		}
+		if w.keeps(e) && strings.HasPrefix(e.Name, reserved) {
+			return malformed("it exports %s, a name of the host's", e.Name)
+		}
+		if e.Kind == KindFunction {
+			w.declares[e.Index] = true
+		}
+	}
+	for i, c := range w.inits {
+		if c.op == opRefFunc && c.value >= uint64(len(w.Functions)) || c.op == opGlobalGet {
+			return malformed("the global %d begins as something unknown, %d", i, c.value)
+		}
+		if c.op == opRefFunc {
+			w.declares[c.value] = true
+		}
+		if w.Globals[i].Mutable {
+			w.mutable++
+		}
+	}
+	return nil
 }
 
-// appendSection appends a section unless it is empty.
-func appendSection(out []byte, id byte, body []byte) []byte {
-	if len(body) == 0 {
-		return out
+// checkTables holds the tables against the bound of all together.
+func (w *rewriting) checkTables() error {
+	var all uint64
+	for _, t := range w.Tables {
+		all += uint64(t.Min)
 	}
-	return appendBytes(append(out, id), body)
+	if all > maxTableElements {
+		return abi.Errorf(abi.CodeResourceExhausted, "the module's tables begin with %d elements, the bound is %d", all, maxTableElements)
+	}
+	return nil
 }
 
-// function is the index that one of the module's functions has in what is
-// written.
-func (w *rewriting) function(index uint32) uint32 {
+func (w *rewriting) keeps(e Export) bool { return w.Keep != nil && w.Keep(e) }
+
+// fixed notes an operation whose effect can't be undone from outside.
+func (w *rewriting) fixed(why string) {
+	if w.out.Fixed == "" {
+		w.out.Fixed = why
+	}
+}
+
+// checkpoint is the function index of the one import that is added, behind the
+// module's own.
+func (w *rewriting) checkpoint() uint32 { return uint32(w.importedFunctions) }
+
+// shift is how many functions are put in front of the module's own.
+func (w *rewriting) shift() uint32 {
+	if w.Unmetered {
+		return 0
+	}
+	return 1
+}
+
+// moved is the index that one of the module's functions has in what is written.
+func (w *rewriting) moved(index uint32) uint32 {
 	if uint64(index) < uint64(w.importedFunctions) {
 		return index
 	}
-	return index + w.shift
-}
-
-func (w *rewriting) types() []byte {
-	if len(w.Types) == 0 {
-		return nil
-	}
-	out := appendLEB(nil, uint32(len(w.Types)))
-	for _, t := range w.Types {
-		out = appendType(out, t)
-	}
-	return out
-}
-
-func appendType(out []byte, t Signature) []byte {
-	return appendBytes(appendBytes(append(out, 0x60), t.Params), t.Results)
-}
-
-func (w *rewriting) imports() []byte {
-	if len(w.Imports) == 0 {
-		return nil
-	}
-	out := appendLEB(nil, uint32(len(w.Imports)))
-	for _, imp := range w.Imports {
-		out = append(appendBytes(appendBytes(out, imp.Module), imp.Name), byte(KindFunction))
-		out = appendLEB(out, imp.Type)
-	}
-	return out
-}
-
-func (w *rewriting) functions() []byte {
-	own := w.Functions[w.importedFunctions:]
-	if len(own) == 0 {
-		return nil
-	}
-	out := appendLEB(nil, uint32(len(own)))
-	for _, t := range own {
-		out = appendLEB(out, t)
-	}
-	return out
-}
-
-// tables gives every table a maximum, because table.grow takes memory that no
-// other bound covers and toolchains write tables without one.
-func (w *rewriting) tables() []byte {
-	if len(w.Tables) == 0 {
-		return nil
-	}
-	out := appendLEB(nil, uint32(len(w.Tables)))
-	for _, t := range w.Tables {
-		most := uint32(maxTableElements)
-		if t.Bounded {
-			most = min(most, t.Max)
-		}
-		out = append(out, t.Element, 1)
-		out = appendLEB(appendLEB(out, t.Min), most)
-	}
-	return out
-}
-
-func (w *rewriting) memories() []byte {
-	if len(w.Memories) == 0 {
-		return nil
-	}
-	m := w.Memories[0]
-	most := uint32(maxMemoryPages)
-	if m.Bounded {
-		most = min(most, m.Max)
-	}
-	return appendLEB(appendLEB([]byte{1, 1}, m.Min), max(m.Min, most))
-}
-
-func (w *rewriting) globals() []byte {
-	if len(w.Globals) == 0 {
-		return nil
-	}
-	out := appendLEB(nil, uint32(len(w.Globals)))
-	for i, g := range w.Globals {
-		out = append(out, g.Type, 0)
-		if g.Mutable {
-			out[len(out)-1] = 1
-		}
-		out = w.appendConstant(out, w.inits[i])
-		if !g.Mutable {
-			continue
-		}
-		switch g.Type {
-		case I32, I64, F32, F64:
-			w.out.Globals = append(w.out.Globals, GlobalExport{
-				Name: reservedPrefix + "g" + strconv.Itoa(i), Type: g.Type, Init: w.inits[i].value,
-			})
-		}
-	}
-	return out
-}
-
-// appendConstant writes a constant with the index that its function has now.
-func (w *rewriting) appendConstant(out []byte, c constant) []byte {
-	if c.op != opRefFunc {
-		return append(out, c.raw...)
-	}
-	return append(appendLEB(append(out, opRefFunc), w.function(uint32(c.value))), opEnd)
-}
-
-func (w *rewriting) exports() []byte {
-	var list []byte
-	n := uint32(0)
-	add := func(name string, kind Kind, index uint32) {
-		n++
-		list = appendLEB(append(appendBytes(list, name), byte(kind)), index)
-	}
-	for _, e := range w.Exports {
-		if w.Keep == nil || !w.Keep(e) || strings.HasPrefix(e.Name, reservedPrefix) {
-			continue
-		}
-		if e.Kind == KindFunction {
-			e.Index = w.function(e.Index)
-		}
-		add(e.Name, e.Kind, e.Index)
-	}
-	next := 0
-	for i, g := range w.Globals {
-		if next < len(w.out.Globals) && g.Mutable && w.out.Globals[next].Name == reservedPrefix+"g"+strconv.Itoa(i) {
-			add(w.out.Globals[next].Name, KindGlobal, uint32(i))
-			next++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	return append(appendLEB(nil, n), list...)
-}
-
-// A segment is one of the data section.
-type segment struct {
-	active bool
-	bytes  []byte
-}
-
-// readData takes the active segments out.
-func (w *rewriting) readData() error {
-	s := w.sections[sectionData]
-	if !s.there {
-		return nil
-	}
-	r := &reader{b: s.body, base: s.at, what: sectionNames[sectionData]}
-	for i := range r.count("data segments", maxSegments) {
-		kind := r.u32()
-		if kind > 2 {
-			r.fail("a data segment of kind %d", kind)
-		}
-		if kind == 2 && r.u32() != 0 {
-			r.lacks("a data segment of another memory")
-		}
-		var offset constant
-		if kind != 1 {
-			offset = r.constant()
-		}
-		bytes := r.take(r.u32())
-		if r.err != nil {
-			return r.err
-		}
-		if w.datas = append(w.datas, segment{kind != 1, bytes}); kind == 1 {
-			continue
-		}
-		var room uint64
-		switch {
-		case len(w.Memories) == 0:
-			r.fail("the data segment %d is for a memory, and there is none", i)
-		case offset.op != opI32Const:
-			r.fail("the data segment %d doesn't begin at a number", i)
-		default:
-			room = uint64(w.Memories[0].Min) * PageBytes
-		}
-		if r.err == nil && offset.value+uint64(len(bytes)) > room {
-			r.fail("the data segment %d ends at %d, the memory at %d", i, offset.value+uint64(len(bytes)), room)
-		}
-		if r.err != nil {
-			return r.err
-		}
-		w.out.Data = append(w.out.Data, Segment{uint32(offset.value), bytes})
-	}
-	if r.end(); r.err != nil {
-		return r.err
-	}
-	return nil
+	return index + w.shift()
 }
