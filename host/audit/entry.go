@@ -30,8 +30,9 @@ const (
 	KindEgress        = "egress"       // a decision on what goes out
 	KindPluginAdmit   = "plugin.admit" // the whitelist let it in
 	KindPluginRefuse  = "plugin.refuse"
-	KindPluginRevoke  = "plugin.revoke" // it was replaced or taken away; what ran was ended
-	KindRepair        = "log.repair"    // Open moved a torn last line away
+	KindPluginReplace = "plugin.replace" // another took its place; what it has under way goes on
+	KindPluginRevoke  = "plugin.revoke"  // it, or something that it was granted, was taken away; what ran was ended
+	KindRepair        = "log.repair"     // Open moved a torn last line away
 )
 
 // An Entry is one line of the log. Seq, Time, Prev and Hash are Append's to

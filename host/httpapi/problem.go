@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,8 +25,11 @@ type Problem struct {
 	Hint      string   `json:"hint,omitempty"`
 	Grant     string   `json:"grant,omitempty"` // the grant that is lacking
 	Field     string   `json:"field,omitempty"` // the argument at fault, a JSON pointer
+	Limit     string   `json:"limit,omitempty"` // the limit that was reached
 	Retryable bool     `json:"retryable"`
 	TraceID   string   `json:"trace_id"` // the request's id, as in the logs
+
+	retryAfter time.Duration // what a 429 or a 503 asks for
 }
 
 // statuses is the one table from codes to statuses.
@@ -49,8 +54,12 @@ var statuses = map[abi.Code]int{
 // has none of its own.
 const statusClientClosed = 499
 
-// retryAfter is what a 429 or a 503 asks of the client, in seconds.
-const retryAfter = 1
+// What a 429 or a 503 asks a client to wait: the least, where an error doesn't
+// say, and the most, for a plugin's errors may say anything.
+const (
+	minRetryAfter = time.Second
+	maxRetryAfter = time.Hour
+)
 
 // problemOf makes the problem document of err. What isn't an *abi.Error is
 // internal, and its cause stays in the log.
@@ -71,7 +80,8 @@ func problemOf(c echo.Context, err error) Problem {
 	return Problem{
 		Type: "urn:sallyport:problem:" + e.Code.String(), Title: title(status), Status: status,
 		Detail: e.Message, Instance: c.Request().URL.Path, Code: e.Code, Hint: e.Hint,
-		Grant: e.Grant, Field: e.Field, Retryable: e.Retryable, TraceID: requestID(c),
+		Grant: e.Grant, Field: e.Field, Limit: e.Limit, Retryable: e.Retryable, TraceID: requestID(c),
+		retryAfter: time.Duration(min(max(e.RetryAfterMS, minRetryAfter.Milliseconds()), maxRetryAfter.Milliseconds())) * time.Millisecond,
 	}
 }
 
@@ -80,6 +90,9 @@ func statusOf(c echo.Context, e *abi.Error) int {
 	switch {
 	case errors.As(e, new(*http.MaxBytesError)):
 		return http.StatusRequestEntityTooLarge
+	case e.Code == abi.CodeResourceExhausted && !e.Retryable && e.Limit != "":
+		// The call takes more than it may, as often as it is made.
+		return http.StatusUnprocessableEntity
 	case e.Code == abi.CodeResourceExhausted && !e.Retryable:
 		// A quota that waiting doesn't mend.
 		return http.StatusInsufficientStorage
@@ -127,7 +140,7 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	}
 	h := c.Response().Header()
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(retryAfter))
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
 	}
 	if p.Status == http.StatusUnauthorized {
 		h.Set(echo.HeaderWWWAuthenticate, `Bearer realm="sallyport"`)

@@ -97,9 +97,13 @@ func (s *Session) Kernel(key KernelKey, granted abi.Capabilities) (*kernel.Kerne
 		return k, nil
 	}
 	folder := kernelFolder(key)
+	lost := s.lost[folder]
+	if s.replaces(key) {
+		lost = Replaced
+	}
 	k, err := s.newKernel(KernelOwner{
 		KernelKey: key, Session: s.ID, Principal: s.Owner, User: s.User, Dir: filepath.Join(s.dir, kernelsDir, folder),
-		Workspace: s.workspace, Granted: granted, Lost: s.lost[folder],
+		Workspace: s.workspace, Granted: granted, Lost: lost,
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +111,32 @@ func (s *Session) Kernel(key KernelKey, granted abi.Capabilities) (*kernel.Kerne
 	delete(s.lost, folder)
 	s.kernels[key] = k
 	return k, nil
+}
+
+// Replaced says why a kernel's state is lost when its plugin isn't any more
+// what was approved then.
+const Replaced = "the plugin's file or its grant was changed"
+
+// replaces says whether a kernel of another approval than key's was started,
+// and is still there for the calls that it serves. It needs the lock.
+func (s *Session) replaces(key KernelKey) bool {
+	for other, k := range s.kernels {
+		if other.Approval != key.Approval && kernelFolder(other) == kernelFolder(key) && k.Status().Starts > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// succeeded says whether there is a kernel of the same folder as key's, of a
+// later approval. It needs the lock.
+func (s *Session) succeeded(key KernelKey) bool {
+	for other := range s.kernels {
+		if other.Approval > key.Approval && kernelFolder(other) == kernelFolder(key) {
+			return true
+		}
+	}
+	return false
 }
 
 // Running returns the kernel of key, nil if none was made.
@@ -146,14 +176,22 @@ func (s *Session) Kernels() []KernelStatus {
 // plugin and language says why the state is lost.
 func (s *Session) EndKernels(ctx context.Context, why string, ends func(KernelKey) bool) error {
 	s.mu.Lock()
-	var ending []*kernel.Kernel
+	var (
+		ending []*kernel.Kernel
+		gone   []KernelKey
+	)
 	for key, k := range s.kernels {
 		if ends(key) {
 			ending = append(ending, k)
 			delete(s.kernels, key)
 			if k.Status().Starts > 0 {
-				s.lost[kernelFolder(key)] = why
+				gone = append(gone, key)
 			}
+		}
+	}
+	for _, key := range gone {
+		if !s.succeeded(key) { // else that one said so when it was made
+			s.lost[kernelFolder(key)] = why
 		}
 	}
 	s.mu.Unlock()

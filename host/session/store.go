@@ -39,6 +39,9 @@ type Config struct {
 	// more: no two sessions have the same n, and each keeps its own. nil is the
 	// host's account for all.
 	User func(n int) workspace.Owner
+	// Ended is called when a session was ended and nothing runs in it any more,
+	// with the context of its end; nil is nobody. It isn't called by Close.
+	Ended func(ctx context.Context, id string)
 	// MaxSessions bounds the sessions of all owners; zero is 64. One owner gets
 	// at most half of them, so that nobody locks everybody else out.
 	MaxSessions int
@@ -313,6 +316,9 @@ func (st *Store) End(ctx context.Context, id string) error {
 		return notFound(id)
 	}
 	err := s.close(ctx, abi.Errorf(abi.CodeCanceled, "the session was ended"))
+	if st.cfg.Ended != nil {
+		st.cfg.Ended(ctx, id)
+	}
 	removed := st.cfg.Remove(s.dir)
 	if removed == nil {
 		st.mu.Lock()
