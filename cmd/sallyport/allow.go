@@ -34,6 +34,10 @@ hosts with --host; --host '*' is any host. Where the entry has hosts already,
 it leaves to you, and addresses that aren't public, are written into the policy
 by hand.
 
+A plugin that may call a tool of another's borrows what that was granted, and what
+it borrows in turn. That is shown, as far as the policy and the plugin directory
+tell; what is granted to a lender later is borrowed as well.
+
 On a terminal it asks before it writes, unless --yes says so already. In a script
 it doesn't ask: the command is the answer, and what it printed is what it granted.`,
 		Example: `  sallyport plugin allow build/plugins/python.wasm
@@ -43,7 +47,7 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
   sallyport plugin allow build/plugins/http.wasm --widen --host docs.example.com`,
 		Args: exactly("FILE.wasm"),
 	}
-	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, kernel.network, http, files, or a zone such as files.store; may be repeated")
+	without := cmd.Flags().StringSlice("without", nil, "capability not to grant: kernel, kernel.network, http, files, a zone such as files.store, tool, or a tool such as tool.files_read; may be repeated")
 	hosts := cmd.Flags().StringArray("host", nil, "host that it may reach over HTTP: a name, *.example.com, an address, or '*' for any; may be repeated")
 	widen := cmd.Flags().Bool("widen", false, "grant what it asks for beyond what it was granted before, and take nothing away")
 	yes := cmd.Flags().Bool("yes", false, "don't ask")
@@ -61,8 +65,12 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 		if err != nil {
 			return err
 		}
+		lenders, err := host.Lenders(cfg.PluginDir, cfg.Policy, a.Manifest.Name, approval.Entry.Grant.Tool)
+		if err != nil {
+			return err
+		}
 		out := cmd.OutOrStdout()
-		if _, err := io.WriteString(out, request(a, approval, old)); err != nil {
+		if _, err := io.WriteString(out, request(a, approval, lenders, old)); err != nil {
 			return err
 		}
 		if !*yes && isTerminal(cmd.InOrStdin()) && !confirmed(cmd.Context(), cmd.InOrStdin(), out) {
@@ -79,10 +87,11 @@ it doesn't ask: the command is the answer, and what it printed is what it grante
 
 // request says what allowing a plugin would grant, and what that changes. The
 // version that is approved may be unknown.
-func request(a *plugin.Artifact, approval *host.Approval, old *plugin.Artifact) string {
+func request(a *plugin.Artifact, approval *host.Approval, lenders []host.Lender, old *plugin.Artifact) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s\n", a.Manifest.Name, printable(a.Manifest.Version), a.Digest)
 	lines(&b, "grants", orNothing(plugin.Words(approval.Entry.Grant)))
+	lines(&b, "borrows", borrows(lenders))
 	lines(&b, "changes", approval.Changes)
 	lines(&b, "withheld", approval.Withheld)
 	lines(&b, "hosts", hostsNote(a, approval))

@@ -21,8 +21,10 @@ func newPluginInspect() *cobra.Command {
 		Short: "show what a plugin is and asks for, without running anything",
 		Long: `Inspect reads a plugin's file and runs nothing of it. It shows what the plugin
 asks for, in words; its tools and their arguments; what the module imports; the
-files that travel with it; and what the policy says of it. Where the plugin
-directory still has the version that was approved, it shows what changed.`,
+files that travel with it; and what the policy says of it. Of a plugin that calls
+tools of others it shows what those were granted, and those that they call in
+turn: that is what it borrows. Where the plugin directory still has the version
+that was approved, it shows what changed.`,
 		Example: `  sallyport plugin inspect build/plugins/python.wasm
   sallyport plugin inspect build/plugins/python.wasm --json`,
 		Args: exactly("FILE.wasm"),
@@ -64,6 +66,7 @@ type report struct {
 	Size     int             `json:"size"`
 	Manifest abi.Manifest    `json:"manifest"`
 	AsksFor  []string        `json:"asks_for"` // in words
+	Borrows  []host.Lender   `json:"borrows,omitempty"`
 	Imports  []plugin.Import `json:"imports"`
 	Files    []string        `json:"files"`
 	Policy   string          `json:"policy"`
@@ -91,6 +94,9 @@ func newReport(cfg Config, a *plugin.Artifact) (*report, error) {
 		}
 	}
 	var err error
+	if r.Borrows, err = host.Lenders(cfg.PluginDir, cfg.Policy, a.Manifest.Name, a.Manifest.Capabilities.Tool); err != nil {
+		return nil, err
+	}
 	if r.Policy, err = host.Verdict(cfg.Policy, a); err != nil {
 		return nil, err
 	}
@@ -136,6 +142,7 @@ func (r *report) String() string {
 	fmt.Fprintf(&b, "  digest    %s\n", r.Digest)
 	lines(&b, "policy", []string{r.Policy})
 	lines(&b, "asks for", orNothing(r.AsksFor))
+	lines(&b, "borrows", borrows(r.Borrows))
 	lines(&b, "limits", []string{plugin.LimitWords(m.Limits)})
 	lines(&b, "state", []string{plugin.StateWords(m.State)})
 	b.WriteString("  tools\n")
@@ -157,6 +164,15 @@ func (r *report) String() string {
 		lines(&b, "since "+printable(r.Since), sinceNothing(r.Changes))
 	}
 	return b.String()
+}
+
+// borrows says from whom a plugin borrows, and what.
+func borrows(lenders []host.Lender) []string {
+	var out []string
+	for _, l := range lenders {
+		out = append(out, l.Words()...)
+	}
+	return out
 }
 
 // imports lists the functions of each module that is imported. Those of WASI
