@@ -3,8 +3,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/sdk"
@@ -49,8 +51,43 @@ func init() {
 	sdk.Tool("hang", "Waits for what never comes.", func(sdk.Context, none) (string, error) {
 		select {}
 	})
-	sdk.Tool("recurse", "Calls itself for ever.", func(sdk.Context, none) (string, error) {
-		return fmt.Sprint(recurse(1)), nil
+	sdk.Tool("recurse", "Calls itself for ever, or as deep as it is told.", func(_ sdk.Context, in struct {
+		Depth int `json:"depth,omitempty" minimum:"1"`
+	}) (string, error) {
+		return fmt.Sprint(recurse(1, in.Depth)), nil
+	})
+	sdk.Tool("work", "Computes as long as it is told.", func(_ sdk.Context, in struct {
+		Turns int `json:"turns" minimum:"1"`
+	}) (string, error) {
+		x := uint32(1)
+		for range in.Turns {
+			x = x*1664525 + 1013904223
+		}
+		return fmt.Sprint(x), nil
+	})
+	sdk.Tool("ask", "Asks the host for the time, as often as it is told.", func(_ sdk.Context, in struct {
+		Times int `json:"times" minimum:"1"`
+	}) (string, error) {
+		for range in.Times {
+			_ = time.Now()
+		}
+		return "asked", nil
+	})
+	sdk.Tool("draw", "Draws so many KiB at random.", func(_ sdk.Context, in struct {
+		KiB int `json:"kib" minimum:"1"`
+	}) (string, error) {
+		b := make([]byte, 1<<10)
+		for range in.KiB {
+			if _, err := rand.Read(b); err != nil {
+				return "", err
+			}
+		}
+		return "drawn", nil
+	})
+	sdk.Tool("talk", "Answers with so many bytes.", func(_ sdk.Context, in struct {
+		Bytes int `json:"bytes" minimum:"1"`
+	}) (string, error) {
+		return strings.Repeat("x", in.Bytes), nil
 	})
 	sdk.Tool("eat", "Takes all memory that it can get, or as many MiB as it is told.", func(_ sdk.Context, in struct {
 		MiB int `json:"mib,omitempty" minimum:"1"`
@@ -77,11 +114,11 @@ var (
 	calls int
 )
 
-func recurse(n int) int {
-	if n == 0 {
+func recurse(n, depth int) int {
+	if n == 0 || n == depth {
 		return 0
 	}
-	return recurse(n+1) + 1
+	return recurse(n+1, depth) + 1
 }
 
 func main() {}
