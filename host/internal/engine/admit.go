@@ -6,71 +6,70 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
-
-const maxMemoryMiB = 4096 // all that wasm32 can address
 
 // The shapes of the ABI's functions.
 var (
-	i32, i64 = string([]byte{typeI32}), string([]byte{typeI64})
+	i32, i64 = string([]byte{wasm.I32}), string([]byte{wasm.I64})
 
-	operationSignature = signature{i32 + i32 + i32 + i32, i64}
-	responseSignature  = signature{i32 + i32, i64}
+	operationSignature = wasm.Signature{Params: i32 + i32 + i32 + i32, Results: i64}
+	responseSignature  = wasm.Signature{Params: i32 + i32, Results: i64}
 
-	exportSignatures = map[string]signature{
-		abi.ExportArena:    {i32, i32},
-		abi.ExportDescribe: {"", i64},
-		abi.ExportCall:     {i32 + i32, i64},
+	exportSignatures = map[string]wasm.Signature{
+		abi.ExportArena:    {Params: i32, Results: i32},
+		abi.ExportDescribe: {Results: i64},
+		abi.ExportCall:     {Params: i32 + i32, Results: i64},
 	}
 )
 
 // admission is what a module is held against.
 type admission struct {
-	modules   []string
-	memoryMiB int
-	wasi      []wasiFunction
+	modules []string
+	limits  abi.Limits
+	wasi    []wasiFunction
 }
 
-// admit checks that wasm is a plugin that may run here and returns what is to
-// be compiled in its place. It runs nothing.
-func admit(wasm []byte, a admission) ([]byte, error) {
-	m, err := parseModule(wasm)
-	if err != nil {
-		return nil, err
+// check says why a module may not run here; nil when it may. What its code
+// holds is the rewriter's to judge.
+func (a admission) check(m *wasm.Module) error {
+	if err := checkExports(m); err != nil {
+		return err
 	}
-	if err := m.checkExports(); err != nil {
-		return nil, err
-	}
-	for i, imp := range m.imports {
-		if err := a.checkImport(i, imp); err != nil {
-			return nil, err
+	for i, imp := range m.Imports {
+		if err := a.checkImport(m, i, imp); err != nil {
+			return err
 		}
 	}
-	if m.hasStart {
-		return nil, abi.Errorf(abi.CodeInvalidArgument, "the module has a start function: a plugin runs nothing before _initialize").
+	if m.HasStart {
+		return abi.Errorf(abi.CodeInvalidArgument, "the module has a start function: a plugin runs nothing before _initialize").
 			WithHint("build it as a reactor, with Go -buildmode=c-shared, with clang -mexec-model=reactor")
 	}
-	if uint64(m.memoryMin)*wasmPage > memoryLimit(a.memoryMiB) {
-		return nil, abi.Errorf(abi.CodeResourceExhausted, "the plugin begins with %d MiB of memory, the limit is %d MiB",
-			(uint64(m.memoryMin)*wasmPage+1<<20-1)>>20, a.memoryMiB).
-			WithHint("raise limits.memory_mib in the manifest, or the grant's")
+	if size := uint64(m.Memories[0].Min) * wasmPage; size > memoryLimit(a.limits.MemoryMiB) {
+		return overLimit(abi.CodeResourceExhausted, "memory_mib", "the plugin begins with %s of memory, the limit is %d MiB",
+			mebibytes(size), a.limits.MemoryMiB).WithHint("raise limits.memory_mib in the manifest, or the grant's")
 	}
-	return m.encode(func(e export) bool {
-		_, ok := exportSignatures[e.name]
-		return ok || e.name == abi.ExportMemory || e.name == abi.ExportInitialize
-	}), nil
+	var elements uint64
+	for _, t := range m.Tables {
+		elements += uint64(t.Min)
+	}
+	if elements > uint64(a.limits.TableElements) {
+		return overLimit(abi.CodeResourceExhausted, "table_elements", "the plugin begins with %d table elements, the limit is %d",
+			elements, a.limits.TableElements).WithHint("raise limits.table_elements in the manifest, or the grant's")
+	}
+	return nil
 }
 
 // checkExports finds out whether m is a plugin, and of which version.
-func (m *module) checkExports() error {
-	byName := make(map[string]export, len(m.exports))
+func checkExports(m *wasm.Module) error {
+	byName := make(map[string]wasm.Export, len(m.Exports))
 	other := 0 // another version of the ABI that it speaks
-	for _, e := range m.exports {
-		if _, twice := byName[e.name]; twice {
-			return abi.Errorf(abi.CodeInvalidArgument, "not a well-formed module: it exports %q twice", e.name)
+	for _, e := range m.Exports {
+		if _, twice := byName[e.Name]; twice {
+			return abi.Errorf(abi.CodeInvalidArgument, "not a well-formed module: it exports %q twice", e.Name)
 		}
-		byName[e.name] = e
-		if rest, ok := strings.CutPrefix(e.name, abi.ExportPrefix); ok {
+		byName[e.Name] = e
+		if rest, ok := strings.CutPrefix(e.Name, abi.ExportPrefix); ok {
 			digits, _, _ := strings.Cut(rest, "_")
 			if n, err := strconv.Atoi(digits); err == nil && n != abi.Version {
 				other = max(other, n)
@@ -80,23 +79,23 @@ func (m *module) checkExports() error {
 	for _, name := range []string{abi.ExportArena, abi.ExportDescribe, abi.ExportCall} {
 		e, ok := byName[name]
 		if !ok {
-			return m.notAPlugin(name, other, byName)
+			return notAPlugin(name, other, byName)
 		}
-		if err := m.checkExport(e, exportSignatures[name]); err != nil {
+		if err := checkExport(m, e, exportSignatures[name]); err != nil {
 			return err
 		}
 	}
 	memory, ok := byName[abi.ExportMemory]
-	if !ok || memory.kind != kindMemory || m.memories == 0 {
+	if !ok || memory.Kind != wasm.KindMemory || len(m.Memories) != 1 {
 		return abi.Errorf(abi.CodeInvalidArgument, "the module exports no memory under the name %s", abi.ExportMemory)
 	}
 	if e, ok := byName[abi.ExportInitialize]; ok {
-		return m.checkExport(e, signature{})
+		return checkExport(m, e, wasm.Signature{})
 	}
 	return nil
 }
 
-func (m *module) notAPlugin(missing string, other int, exports map[string]export) error {
+func notAPlugin(missing string, other int, exports map[string]wasm.Export) error {
 	if other != 0 {
 		return abi.Errorf(abi.CodeUnimplemented, "the plugin speaks ABI %d, this host speaks %d", other, abi.Version).
 			WithHint("build the plugin for ABI %d, or update the host", abi.Version)
@@ -108,48 +107,51 @@ func (m *module) notAPlugin(missing string, other int, exports map[string]export
 	return err.WithHint("build it with sallyport plugin build, or export what the ABI asks for")
 }
 
-func (m *module) checkExport(e export, want signature) error {
-	if e.kind != kindFunction {
-		return abi.Errorf(abi.CodeInvalidArgument, "the export %s is a %s, the ABI asks for a function", e.name, kindName(e.kind))
+func checkExport(m *wasm.Module, e wasm.Export, want wasm.Signature) error {
+	if e.Kind != wasm.KindFunction {
+		return abi.Errorf(abi.CodeInvalidArgument, "the export %s is a %v, the ABI asks for a function", e.Name, e.Kind)
 	}
-	if uint64(e.index) >= uint64(len(m.functions)) || uint64(m.functions[e.index]) >= uint64(len(m.types)) {
-		return abi.Errorf(abi.CodeInvalidArgument, "not a well-formed module: the export %s names an unknown function", e.name)
+	if uint64(e.Index) >= uint64(len(m.Functions)) || uint64(m.Functions[e.Index]) >= uint64(len(m.Types)) {
+		return abi.Errorf(abi.CodeInvalidArgument, "not a well-formed module: the export %s names an unknown function", e.Name)
 	}
-	if got := m.types[m.functions[e.index]]; got != want {
-		return abi.Errorf(abi.CodeInvalidArgument, "the export %s is %v, the ABI asks for %v", e.name, got, want)
+	if got := m.Types[m.Functions[e.Index]]; got != want {
+		return abi.Errorf(abi.CodeInvalidArgument, "the export %s is %v, the ABI asks for %v", e.Name, got, want)
 	}
 	return nil
 }
 
 // checkImport holds the i-th import against what this host has and what the
 // manifest allows.
-func (a admission) checkImport(i int, imp functionImport) error {
-	full := imp.module + "." + imp.name
-	var want signature
+func (a admission) checkImport(m *wasm.Module, i int, imp wasm.Import) error {
+	full := imp.Module + "." + imp.Name
+	if imp.Kind != wasm.KindFunction {
+		return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s, is a %v: plugins import functions alone", i, full, imp.Kind)
+	}
+	var want wasm.Signature
 	switch {
-	case imp.module == abi.ModuleWASI:
-		k := slices.IndexFunc(a.wasi, func(f wasiFunction) bool { return f.name == imp.name })
+	case imp.Module == abi.ModuleWASI:
+		k := slices.IndexFunc(a.wasi, func(f wasiFunction) bool { return f.name == imp.Name })
 		if k < 0 {
 			return abi.Errorf(abi.CodeUnimplemented, "import %d, %s: this host has no such function", i, full)
 		}
 		want = a.wasi[k].signature
-	case !strings.HasPrefix(imp.module, abi.ModulePrefix):
+	case !strings.HasPrefix(imp.Module, abi.ModulePrefix):
 		return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s: a plugin imports sallyport modules and %s alone", i, full, abi.ModuleWASI)
-	case imp.module != abi.ModuleCall && !slices.Contains(a.modules, imp.module):
-		return abi.Errorf(abi.CodeInvalidArgument, "the plugin imports %s beyond its manifest: import %d, %s", imp.module, i, full).
+	case imp.Module != abi.ModuleCall && !slices.Contains(a.modules, imp.Module):
+		return abi.Errorf(abi.CodeInvalidArgument, "the plugin imports %s beyond its manifest: import %d, %s", imp.Module, i, full).
 			WithHint("request the capability in plugin.yaml and build the plugin again")
-	case imp.module == abi.ModuleCall && imp.name == abi.FuncResponse:
+	case imp.Module == abi.ModuleCall && imp.Name == abi.FuncResponse:
 		want = responseSignature
 	default:
-		op := strings.TrimPrefix(imp.module, abi.ModulePrefix) + "." + imp.name
+		op := strings.TrimPrefix(imp.Module, abi.ModulePrefix) + "." + imp.Name
 		if !slices.Contains(abi.Ops(), op) {
 			return abi.Errorf(abi.CodeUnimplemented, "import %d, %s: this host has no such function", i, full).
 				WithHint("build the plugin with an older SDK, or update the host")
 		}
 		want = operationSignature
 	}
-	if imp.signature != want {
-		return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s, is %v, this host has %v", i, full, imp.signature, want)
+	if got := m.Types[imp.Type]; got != want {
+		return abi.Errorf(abi.CodeInvalidArgument, "import %d, %s, is %v, this host has %v", i, full, got, want)
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ func TestAdmission(t *testing.T) {
 		hint    string
 	}{
 		{name: "a plugin is admitted", wasm: newGuest().encode()},
-		{name: "an empty file is no module", wasm: nil, code: abi.CodeInvalidArgument, texts: []string{"not a WebAssembly module"}},
+		{name: "an empty file is no module", wasm: nil, code: abi.CodeInvalidArgument, texts: []string{"the file is empty"}},
 		{name: "a text is no module", wasm: []byte("#!/bin/sh\necho"), code: abi.CodeInvalidArgument, texts: []string{"not a WebAssembly module"}},
-		{name: "a component is no core module", wasm: []byte("\x00asm\x0d\x00\x01\x00"), code: abi.CodeInvalidArgument, texts: []string{"core"}, hint: "components"},
+		{name: "a component is no core module", wasm: []byte("\x00asm\x0d\x00\x01\x00"), code: abi.CodeInvalidArgument, texts: []string{"core"}, hint: "wasip1"},
 		{name: "a module with nothing in it is no plugin", wasm: []byte("\x00asm\x01\x00\x00\x00"), code: abi.CodeInvalidArgument, texts: []string{"not a plugin", abi.ExportArena}},
 		{
 			name: "a program is no plugin, and is told how to become one",
@@ -149,23 +149,23 @@ func TestAdmission(t *testing.T) {
 		{
 			name: "a memory from outside",
 			wasm: section(2, "\x01"+vec("env")+vec("memory")+"\x02\x00\x01"),
-			code: abi.CodeInvalidArgument, texts: []string{"env.memory", "is a memory"},
+			code: abi.CodeUnimplemented, texts: []string{"2 memories"},
 		},
 		{
 			name:    "a first memory over the limit",
-			options: engine.Options{MemoryMiB: 1},
+			options: engine.Options{Limits: abi.Limits{MemoryMiB: 1}},
 			wasm:    with(func(g *guest) { g.memory = "\x00" + leb(32) }),
 			code:    abi.CodeResourceExhausted, texts: []string{"2 MiB", "1 MiB"},
 		},
 		{
 			name:    "a first memory at the limit",
-			options: engine.Options{MemoryMiB: 1},
+			options: engine.Options{Limits: abi.Limits{MemoryMiB: 1}},
 			wasm:    with(func(g *guest) { g.memory = "\x00\x10" }),
 		},
 		{
 			name: "a memory that is shared",
 			wasm: with(func(g *guest) { g.memory = "\x03\x01\x01" }),
-			code: abi.CodeInvalidArgument, texts: []string{"memory section", "shared"},
+			code: abi.CodeUnimplemented, texts: []string{"memory section", "shared"},
 		},
 		{
 			name: "a start function",
@@ -178,7 +178,7 @@ func TestAdmission(t *testing.T) {
 		{
 			name: "a table beyond the bound",
 			wasm: with(func(g *guest) { g.table = "\x70\x00" + leb(1<<21) }),
-			code: abi.CodeResourceExhausted, texts: []string{"table", "2097152", "1048576"},
+			code: abi.CodeResourceExhausted, texts: []string{"table", "2097152", "131072"},
 		},
 		{
 			name: "a function with more locals than any",
@@ -193,12 +193,12 @@ func TestAdmission(t *testing.T) {
 		{name: "globals that are only announced", wasm: section(6, huge), code: abi.CodeResourceExhausted, texts: []string{"globals"}},
 		{name: "a million globals that are only announced", wasm: section(6, leb(1_000_000)), code: abi.CodeInvalidArgument, texts: []string{"globals"}},
 		{name: "exports that are only announced", wasm: section(7, huge), code: abi.CodeResourceExhausted, texts: []string{"exports"}},
-		{name: "elements that are only announced", wasm: section(9, "\x01\x00\x41\x00\x0b"+huge), code: abi.CodeResourceExhausted, texts: []string{"elements"}},
+		{name: "elements that are only announced", wasm: section(9, "\x01\x01\x00"+huge), code: abi.CodeResourceExhausted, texts: []string{"elements"}},
 		{name: "elements of a type that shifts what follows", wasm: section(9, "\x01\x05\x63\x70"+huge), code: abi.CodeInvalidArgument, texts: []string{"element"}},
 		{name: "function bodies that are only announced", wasm: section(10, huge), code: abi.CodeResourceExhausted, texts: []string{"functions"}},
 		{name: "data that is only announced", wasm: section(11, "\x01\x01"+huge), code: abi.CodeInvalidArgument, texts: []string{"data section"}},
-		{name: "a section of an unknown kind", wasm: section(13, "\x00"), code: abi.CodeInvalidArgument, texts: []string{"kind 13"}},
-		{name: "a section twice", wasm: append(newGuest().encode(), "\x05\x03\x01\x00\x01"...), code: abi.CodeInvalidArgument, texts: []string{"memory section is out of place"}},
+		{name: "a section of an unknown kind", wasm: section(13, "\x00"), code: abi.CodeUnimplemented, texts: []string{"tag section"}},
+		{name: "a section twice", wasm: append(newGuest().encode(), "\x05\x03\x01\x00\x01"...), code: abi.CodeInvalidArgument, texts: []string{"memory section", "out of place"}},
 		{name: "bytes that are left over", wasm: section(5, "\x01\x00\x01\x00"), code: abi.CodeInvalidArgument, texts: []string{"memory section", "left over"}},
 		{
 			name: "segments, globals and constants of every kind",
@@ -224,13 +224,13 @@ func TestAdmission(t *testing.T) {
 				}
 			}),
 		},
-		{name: "a constant that goes on", wasm: section(6, "\x01"+i32+"\x00"+i32Const(1)+i32Const(1)+"\x6a\x0b"), code: abi.CodeInvalidArgument, texts: []string{"global section", "constant"}},
+		{name: "a constant that goes on", wasm: section(6, "\x01"+i32+"\x00"+i32Const(1)+i32Const(1)+"\x6a\x0b"), code: abi.CodeUnimplemented, texts: []string{"global section", "constant"}},
 		{name: "a constant that is none", wasm: section(6, "\x01"+i32+"\x00\x10\x00\x0b"), code: abi.CodeInvalidArgument, texts: []string{"0x10", "constant"}},
-		{name: "a number that never ends", wasm: section(11, strings.Repeat("\x80", 20)), code: abi.CodeInvalidArgument, texts: []string{"data section", "too many bytes"}},
-		{name: "a number beyond 32 bits", wasm: section(11, "\xff\xff\xff\xff\x7f"), code: abi.CodeInvalidArgument, texts: []string{"too large"}},
+		{name: "a number that never ends", wasm: section(11, strings.Repeat("\x80", 20)), code: abi.CodeInvalidArgument, texts: []string{"data section", "more than 32 bits"}},
+		{name: "a number beyond 32 bits", wasm: section(11, "\xff\xff\xff\xff\x7f"), code: abi.CodeInvalidArgument, texts: []string{"more than 32 bits"}},
 		{name: "a name that isn't UTF-8", wasm: section(7, "\x01"+vec("\xff")+"\x00\x00"), code: abi.CodeInvalidArgument, texts: []string{"UTF-8"}},
-		{name: "a type that isn't a function's", wasm: section(1, "\x01\x5f\x00"), code: abi.CodeInvalidArgument, texts: []string{"0x5f"}},
-		{name: "a reference type that we don't run", wasm: section(1, "\x01\x60\x01\x64\x70\x00"), code: abi.CodeInvalidArgument, texts: []string{"0x64"}},
+		{name: "a type that isn't a function's", wasm: section(1, "\x01\x5f\x00"), code: abi.CodeUnimplemented, texts: []string{"0x5f"}},
+		{name: "a reference type that we don't run", wasm: section(1, "\x01\x60\x01\x64\x70\x00"), code: abi.CodeUnimplemented, texts: []string{"0x64"}},
 		{name: "more parameters than any function has", wasm: section(1, "\x01\x60"+vec(strings.Repeat(i32, 1001))+"\x00"), code: abi.CodeResourceExhausted, texts: []string{"1001 parameters"}},
 		{
 			name: "code that isn't valid",
@@ -241,7 +241,7 @@ func TestAdmission(t *testing.T) {
 			name: "names that aren't in order are left out",
 			wasm: with(func(g *guest) { g.custom = map[string]string{"name": "\x01" + vec(huge), "sallyport.manifest": "{"} }),
 		},
-		{name: "a memory limit out of bounds", wasm: newGuest().encode(), options: engine.Options{MemoryMiB: 4097}, code: abi.CodeInvalidArgument, texts: []string{"4097"}},
+		{name: "a memory limit out of bounds", wasm: newGuest().encode(), options: engine.Options{Limits: abi.Limits{MemoryMiB: 4097}}, code: abi.CodeInvalidArgument, texts: []string{"4097"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, err := newEngine(t, engine.Config{}).Compile(t.Context(), test.wasm, test.options)
@@ -277,7 +277,7 @@ func TestTruncatedModulesAreRefused(t *testing.T) {
 func TestTruncatedGoPluginIsRefusedAndSaysWhere(t *testing.T) {
 	wasm := probeWasm(t)
 	_, err := newEngine(t, engine.Config{}).Compile(t.Context(), wasm[:len(wasm)/2], engine.Options{Modules: []string{abi.ModuleKernel}})
-	refused(t, err, abi.CodeInvalidArgument, "not a well-formed module", "at byte")
+	refused(t, err, abi.CodeInvalidArgument, "truncated", "at byte")
 }
 
 func TestModuleOverTheSizeBoundIsRefused(t *testing.T) {
@@ -285,6 +285,13 @@ func TestModuleOverTheSizeBoundIsRefused(t *testing.T) {
 	_, err := newEngine(t, engine.Config{MaxModuleBytes: len(wasm) - 1}).Compile(t.Context(), wasm, engine.Options{})
 	refused(t, err, abi.CodeResourceExhausted, "bytes")
 	compile(t, newEngine(t, engine.Config{MaxModuleBytes: len(wasm)}), wasm, engine.Options{})
+}
+
+func TestDataOutsideTheMemoryIsRefused(t *testing.T) {
+	g := newGuest()
+	g.raw = map[byte]string{11: "\x01\x00" + i32Const(65536) + "\x0b" + vec("x")}
+	_, err := newEngine(t, engine.Config{}).Compile(t.Context(), g.encode(), engine.Options{})
+	refused(t, err, abi.CodeInvalidArgument, "data")
 }
 
 func TestTableGrowthIsBounded(t *testing.T) {

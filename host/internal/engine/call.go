@@ -3,16 +3,20 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
 	"github.com/sallyport-dev/sallyport/abi"
 )
 
 // A Dispatch carries out an operation for a guest. op is one of abi.Ops, frame
 // the guest's request, the callee's to keep. The error carries an *abi.Error;
 // any other is internal to the guest. It has to return when ctx ends, for the
-// call doesn't end before it does, and it never re-enters the guest.
+// call doesn't end before it does, and it never re-enters the guest. A call of
+// another plugin's that is made with ctx, or one derived from it, takes from
+// this call's limits on fuel, host calls and host bytes, too.
 type Dispatch func(ctx context.Context, op string, frame []byte) ([]byte, error)
 
 // A Call is one entry of a plugin's tool.
@@ -26,6 +30,40 @@ type Call struct {
 	Mounts []Mount
 	// Dispatch carries out operations. Nil denies all.
 	Dispatch Dispatch
+	// Session is whose instance runs the call, under abi.StateSession.
+	Session string
+	// Clock and Random stand for the real ones, so that a call can be played
+	// again as it was. They serve _initialize too, and so the plugin's Options
+	// have to say Plain. Nil is the real ones.
+	Clock  func() time.Time
+	Random io.Reader
+}
+
+// How a call came by its instance.
+const (
+	SandboxReset   = "reset"   // one that served before and was put back to the snapshot
+	SandboxFork    = "fork"    // a new one, made of the snapshot
+	SandboxPlain   = "plain"   // a new one, initialised for the call
+	SandboxSession = "session" // the session's own, as its last call left it
+)
+
+// Usage is what a call took, whatever it came to.
+type Usage struct {
+	Sandbox string
+	// Wall is how long the call took, making the sandbox included. Guest is the
+	// part of it that was spent in the plugin's code rather than the host's.
+	Wall, Guest time.Duration
+	// Fuel is the work that was done; see abi.Limits.
+	Fuel int64
+	// HostCalls and HostBytes are the calls of imports and what went through
+	// them, those of calls of other plugins' tools included.
+	HostCalls, HostBytes int64
+	// OutputBytes is the size of the answer, MemoryBytes that of the linear
+	// memory in the end, and TableElements that of all tables.
+	OutputBytes, MemoryBytes, TableElements int64
+	// StackBytes is the deepest stack that was seen: it is looked at now and
+	// then, and whenever the guest calls the host.
+	StackBytes int64
 }
 
 // An Answer is what a call came to. Where the call failed it holds everything
@@ -37,21 +75,21 @@ type Answer struct {
 	// Stderr is what the guest printed to stderr and stdout, its beginning and
 	// its end when it was more than is kept.
 	Stderr string
-	// MemoryBytes is how large the linear memory was in the end.
-	MemoryBytes int64
-	// Wall is how long the call took, making the sandbox included.
-	Wall time.Duration
+	Usage  Usage
 }
 
 // state is everything that belongs to one run of one instance. It is found
-// through the context and used by the goroutine that runs the guest alone.
+// through the context and used by the goroutine that runs the guest alone, the
+// budget excepted.
 type state struct {
 	ctx      context.Context // the run's, for what gets none handed
 	log      hclog.Logger
 	dispatch Dispatch
-	mounts   []*mount
-	out      *output
-	memory   *memory
+	budget   *budget
+	started  time.Time
+	clock    func() time.Time // nil is the real one
+	random   io.Reader        // nil is the real one
+	out      output
 
 	// shut is why operations and mounts are closed at present; nil when they
 	// are open.
@@ -62,6 +100,13 @@ type state struct {
 	open     map[closer]struct{}
 	maxOpen  int
 	deadline time.Duration // the time the call was given, 0 when it had no bound
+
+	slice     int64 // of fuel, that the guest was given last
+	stackLeft int64 // the least that was seen, in bytes
+	entered   time.Time
+	guest     time.Duration    // in the plugin's code, up to entered
+	altered   bool             // the guest did something to its descriptors that stays
+	turn      *sessionInstance // that the run has; nil where it has none
 }
 
 // pending is the response that sallyport:call.response fetches: a frame, or an
@@ -78,12 +123,37 @@ func stateOf(ctx context.Context) *state { return ctx.Value(stateKey{}).(*state)
 // closer is a file or folder that the call holds open.
 type closer interface{ closeNow() }
 
+func (s *state) opened(c closer) {
+	if s.open == nil {
+		s.open = map[closer]struct{}{}
+	}
+	s.open[c] = struct{}{}
+}
+
 // closeFiles closes what the guest left open. The runtime closes its table of
 // descriptors too, but not when a call ends by cancellation at the last moment.
 func (s *state) closeFiles() {
 	for f := range s.open {
 		f.closeNow()
 	}
+}
+
+// enterHost is called as an import begins: it counts it, stops a guest whose
+// time is over, and stops the guest's own clock until leaveHost.
+func (s *state) enterHost() {
+	s.guest += time.Since(s.entered)
+	s.checkTime()
+	s.budget.takeHostCall()
+}
+
+func (s *state) leaveHost() { s.entered = time.Now() }
+
+// now is the guest's time of day.
+func (s *state) now() time.Time {
+	if s.clock != nil {
+		return s.clock()
+	}
+	return time.Now()
 }
 
 // sleep is the guest's, and ends with the call.
@@ -99,13 +169,16 @@ func (s *state) sleep(ns int64) {
 	}
 }
 
-// random is the guest's source of random bytes. It reads in pieces, because a
-// guest may ask for as much as its memory holds.
-type random struct{ ctx context.Context }
-
-func (r random) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
+// draw fills p with random bytes, or the beginning of it: it reads in pieces,
+// because a guest may ask for as much as its memory holds.
+func (s *state) draw(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return rand.Read(p[:min(len(p), 1<<20)])
+	p = p[:min(len(p), 1<<20)]
+	s.budget.takeHostBytes(len(p))
+	if s.random != nil {
+		return s.random.Read(p)
+	}
+	return rand.Read(p)
 }

@@ -79,6 +79,7 @@ func newEngine(t testing.TB, config engine.Config) *engine.Engine {
 
 func compile(t testing.TB, e *engine.Engine, wasm []byte, options engine.Options) *engine.Plugin {
 	t.Helper()
+	options.Plain = options.Plain || !snapshots()
 	p, err := e.Compile(t.Context(), wasm, options)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func compile(t testing.TB, e *engine.Engine, wasm []byte, options engine.Options
 // plugin compiles one guest in an engine of its own, with all modules allowed.
 func plugin(t testing.TB, g *guest) *engine.Plugin {
 	t.Helper()
-	return compile(t, newEngine(t, engine.Config{}), g.encode(), engine.Options{Modules: []string{abi.ModuleKernel}, MemoryMiB: 1})
+	return compile(t, newEngine(t, engine.Config{}), g.encode(), engine.Options{Modules: []string{abi.ModuleKernel}, Limits: abi.Limits{MemoryMiB: 1}})
 }
 
 // probe is the Go guest under a memory limit in MiB, the same for all tests:
@@ -107,7 +108,7 @@ func probe(t testing.TB, memoryMiB int) *engine.Plugin {
 			t.Fatal(err)
 		}
 	}
-	probes.plugins[memoryMiB] = compile(t, probes.engine, probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}, MemoryMiB: memoryMiB})
+	probes.plugins[memoryMiB] = compile(t, probes.engine, probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}, Limits: abi.Limits{MemoryMiB: memoryMiB}})
 	return probes.plugins[memoryMiB]
 }
 

@@ -51,8 +51,9 @@ func garbage(format string, args ...any) error {
 }
 
 // failure says what a run that ended with err came to. The cause keeps the
-// stack.
-func (s *state) failure(err error, memoryMiB int) error {
+// stack. memory is that of its instance, nil where none was made; full says
+// that its tables have no room left.
+func (s *state) failure(err error, memory *memory, full bool) error {
 	if e, ok := errors.AsType[*hostPanic](err); ok {
 		s.log.Error("the host panicked in a plugin's call", "doing", e.doing, "panic", e.value, "stack", string(e.stack))
 		return abi.Errorf(abi.CodeInternal, "the host failed in %s; its log has the cause", e.doing).WithCause(err)
@@ -60,18 +61,33 @@ func (s *state) failure(err error, memoryMiB int) error {
 	if s.ctx.Err() != nil {
 		return s.interrupted(err)
 	}
+	if e, ok := errors.AsType[*limitReached](err); ok {
+		return e.err.WithCause(err)
+	}
 	if e, ok := errors.AsType[*errGarbage](err); ok {
 		return abi.Errorf(abi.CodePluginFailed, "%s", e.message).WithCause(err)
+	}
+	if e, ok := errors.AsType[*abi.Error](err); ok {
+		return e
 	}
 	message := "plugin trapped"
 	if e, ok := errors.AsType[inExport](err); ok && e.name != abi.ExportCall {
 		message += " in " + e.name
 	}
-	message += ": " + trapReason(err)
-	failure := abi.Errorf(abi.CodePluginFailed, "%s", message).WithCause(err)
-	if s.memory.refused {
-		failure.Message += fmt.Sprintf("; it had asked for more memory than its limit of %d MiB", memoryMiB)
+	reason := trapReason(err)
+	failure := abi.Errorf(abi.CodePluginFailed, "%s: %s", message, reason).WithCause(err)
+	limits := s.budget.limits
+	switch {
+	case reason == "stack overflow": // the machine's stack, which grows with the guest's
+		failure = overLimit(abi.CodeResourceExhausted, "stack_kib", "the call's stack took more than its limit of %d KiB", limits.StackKiB).WithCause(err)
+	case memory != nil && memory.refused:
+		failure.Limit = "memory_mib"
+		failure.Message += fmt.Sprintf("; it had asked for more memory than its limit of %d MiB", limits.MemoryMiB)
 		failure.Hint = "give it less at once, or raise limits.memory_mib"
+	case full:
+		failure.Limit = "table_elements"
+		failure.Message += fmt.Sprintf("; its tables were full, with more asked for than their limit of %d elements", limits.TableElements)
+		failure.Hint = "give it less at once, or raise limits.table_elements"
 	}
 	return failure
 }
@@ -85,8 +101,8 @@ func (s *state) interrupted(err error) error {
 	if !errors.Is(s.ctx.Err(), context.DeadlineExceeded) {
 		return abi.Errorf(abi.CodeCanceled, "the call was cancelled").WithCause(err)
 	}
-	return abi.Errorf(abi.CodeDeadlineExceeded, "the call took longer than its limit of %v", s.deadline.Round(time.Millisecond)).
-		WithCause(err).WithHint("ask for less at once, or raise the plugin's deadline")
+	return overLimit(abi.CodeDeadlineExceeded, "deadline", "the call took longer than its limit of %v", s.deadline.Round(time.Millisecond)).
+		WithCause(err)
 }
 
 // trapReason says in a few words why a guest ended.

@@ -61,6 +61,7 @@ func (f *file) Read(p []byte) (int, experimentalsys.Errno) {
 		return 0, errno
 	}
 	n, err := f.file.Read(p)
+	f.mount.state.budget.takeHostBytes(n)
 	return f.got(n, err)
 }
 
@@ -72,6 +73,7 @@ func (f *file) Pread(p []byte, off int64) (int, experimentalsys.Errno) {
 		return 0, f.mount.fail("read", f.name, syscall.EINVAL)
 	}
 	n, err := f.file.ReadAt(p, off)
+	f.mount.state.budget.takeHostBytes(n)
 	return f.got(n, err)
 }
 
@@ -89,6 +91,7 @@ func (f *file) Write(p []byte) (int, experimentalsys.Errno) {
 	if errno := f.may(doing, true); errno != 0 {
 		return 0, errno
 	}
+	f.mount.state.budget.takeHostBytes(len(p))
 	if f.atEnd {
 		if _, err := f.file.Seek(0, io.SeekEnd); err != nil {
 			return 0, f.mount.fail(doing, f.name, err)
@@ -110,6 +113,7 @@ func (f *file) Pwrite(p []byte, off int64) (int, experimentalsys.Errno) {
 		return 0, f.mount.fail(doing, f.name, abi.Errorf(abi.CodeInvalidArgument, "the file was opened to be appended to, so nothing is written at a place in it").
 			WithCause(syscall.ENOTSUP))
 	}
+	f.mount.state.budget.takeHostBytes(len(p))
 	n, err := f.file.WriteAt(p, off)
 	return n, f.mount.failed(doing, f.name, err)
 }
@@ -211,7 +215,7 @@ func (d *folder) Readdir(n int) ([]experimentalsys.Dirent, experimentalsys.Errno
 			return nil, d.mount.fail(doing, d.name, err)
 		}
 		d.file = f
-		d.mount.state.open[d] = struct{}{}
+		d.mount.state.opened(d)
 	}
 	var list []experimentalsys.Dirent
 	for n <= 0 || len(list) < n {

@@ -45,7 +45,7 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, wasm []byte) {
-		p, err := e.Compile(t.Context(), wasm, engine.Options{Modules: []string{abi.ModuleKernel}, MemoryMiB: 1})
+		p, err := e.Compile(t.Context(), wasm, engine.Options{Modules: []string{abi.ModuleKernel}, Limits: abi.Limits{MemoryMiB: 1}})
 		if err != nil {
 			if code := abi.CodeOf(err); code == abi.CodeInternal {
 				t.Fatalf("refused without words: %v", err)

@@ -197,7 +197,7 @@ func TestFramesOverTheBoundAreRefusedBothWays(t *testing.T) {
 	g.memory = "\x00" + leb(abi.MaxFrameBytes/(64<<10)+1)
 	g.onCall(answerWith(i32Const(0)+i32Const(abi.MaxFrameBytes+1)+i32Const(0)+i32Const(0)+call(f)), 0)
 	called = false
-	answer, err := compile(t, newEngine(t, engine.Config{}), g.encode(), engine.Options{MemoryMiB: 128}).Call(t.Context(), c)
+	answer, err := compile(t, newEngine(t, engine.Config{}), g.encode(), engine.Options{Limits: abi.Limits{MemoryMiB: 128}}).Call(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

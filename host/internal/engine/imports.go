@@ -6,22 +6,24 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
 
 // instantiateHost puts every import module into a runtime. Which of them a
 // plugin may name is admission's to say.
 func instantiateHost(ctx context.Context, runtime wazero.Runtime, wasi []wasiFunction) error {
 	builders := map[string]wazero.HostModuleBuilder{}
-	export := func(module, name string, s signature, f api.GoModuleFunc) {
+	export := func(module, name string, s wasm.Signature, f api.GoModuleFunc) {
 		b, ok := builders[module]
 		if !ok {
 			b = runtime.NewHostModuleBuilder(module)
 			builders[module] = b
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(f, []api.ValueType(s.params), []api.ValueType(s.results)).Export(name)
+		b.NewFunctionBuilder().WithGoModuleFunction(f, []api.ValueType(s.Params), []api.ValueType(s.Results)).Export(name)
 	}
 	for _, f := range wasi {
 		export(abi.ModuleWASI, f.name, f.signature, f.call)
@@ -31,6 +33,7 @@ func instantiateHost(ctx context.Context, runtime wazero.Runtime, wasi []wasiFun
 		export(module, name, operationSignature, operation(op))
 	}
 	export(abi.ModuleCall, abi.FuncResponse, responseSignature, response)
+	export(wasm.CheckpointModule, wasm.CheckpointName, checkpointSignature, checkpoint)
 	for _, b := range builders {
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
@@ -45,7 +48,8 @@ func instantiateHost(ctx context.Context, runtime wazero.Runtime, wasi []wasiFun
 func operation(op string) api.GoModuleFunc {
 	return func(ctx context.Context, module api.Module, stack []uint64) {
 		s := stateOf(ctx)
-		s.checkTime()
+		s.enterHost()
+		defer s.leaveHost()
 		memory := module.Memory()
 		request := view(memory, op, "request", uint32(stack[0]), uint32(stack[1]))
 		room := view(memory, op, "room for the response", uint32(stack[2]), uint32(stack[3]))
@@ -54,6 +58,7 @@ func operation(op string) api.GoModuleFunc {
 			stack[0] = s.refuse(abi.Errorf(abi.CodeInvalidArgument, "%s: the request has %d bytes, the bound is %d", op, len(request), abi.MaxFrameBytes))
 			return
 		}
+		s.budget.takeHostBytes(len(request))
 		frame, err := s.carryOut(ctx, op, slices.Clone(request))
 		if err == nil && len(frame) > abi.MaxFrameBytes {
 			err = abi.Errorf(abi.CodeResourceExhausted, "%s: the response has %d bytes, the bound is %d", op, len(frame), abi.MaxFrameBytes)
@@ -63,7 +68,7 @@ func operation(op string) api.GoModuleFunc {
 			return
 		}
 		if len(frame) <= len(room) {
-			copy(room, frame)
+			s.budget.takeHostBytes(copy(room, frame))
 		} else {
 			s.pending = &pending{frame: frame}
 		}
@@ -78,7 +83,8 @@ func operation(op string) api.GoModuleFunc {
 // Once fetched, a response is no longer pending.
 func response(ctx context.Context, module api.Module, stack []uint64) {
 	s := stateOf(ctx)
-	s.checkTime()
+	s.enterHost()
+	defer s.leaveHost()
 	room := view(module.Memory(), abi.ModuleCall+"."+abi.FuncResponse, "room", uint32(stack[0]), uint32(stack[1]))
 	if s.pending == nil {
 		stack[0] = status(abi.CodeNotFound)
@@ -86,7 +92,7 @@ func response(ctx context.Context, module api.Module, stack []uint64) {
 	}
 	frame := s.pending.encode()
 	if len(frame) <= len(room) {
-		copy(room, frame)
+		s.budget.takeHostBytes(copy(room, frame))
 		s.pending = nil
 	}
 	stack[0] = uint64(len(frame))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -122,7 +123,7 @@ func TestLimitsOfOneModulesPluginsAreTheirOwn(t *testing.T) {
 	e := newEngine(t, engine.Config{})
 	wasm := newGuest().onCall(answerWith(i32Const(31)+growMemory+extendS), 0).encode()
 	for _, test := range []struct{ limit, want int }{{1, -1}, {2, 1}, {0, 1}} {
-		p := compile(t, e, wasm, engine.Options{MemoryMiB: test.limit})
+		p := compile(t, e, wasm, engine.Options{Limits: abi.Limits{MemoryMiB: test.limit}})
 		answer, err := p.Call(t.Context(), engine.Call{})
 		if err != nil || number(t, answer) != int64(test.want) {
 			t.Errorf("with a limit of %d MiB growing gives %d, %v", test.limit, number(t, answer), err)
@@ -268,52 +269,78 @@ func TestCacheFolderIsTheHostsAlone(t *testing.T) {
 
 func cacheEntries(t testing.TB, dir string) []string {
 	t.Helper()
-	entries, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	entries, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return entries
 }
 
-func TestManifestDoesntMatterToTheCache(t *testing.T) {
-	dir := t.TempDir()
-	for _, manifest := range []string{`{"version":"1"}`, `{"version":"2"}`} {
-		g := newGuest()
-		g.custom = map[string]string{abi.SectionManifest: manifest}
-		compile(t, newEngine(t, engine.Config{CacheDir: dir}), g.encode(), engine.Options{})
-	}
-	if n := len(cacheEntries(t, dir)); n != 1 {
-		t.Errorf("there are %d entries, want 1", n)
-	}
-}
-
-func TestDamagedCacheIsMended(t *testing.T) {
+// TestDamagedCacheEntryIsNoticedAndMadeAgain damages every file of an entry,
+// the native code, the image and the rewritten module among them.
+func TestDamagedCacheEntryIsNoticedAndMadeAgain(t *testing.T) {
 	for name, damage := range map[string]func(string) error{
-		"emptied":     func(file string) error { return os.Truncate(file, 0) },
-		"cut":         func(file string) error { return os.Truncate(file, 100) },
-		"overwritten": func(file string) error { return os.WriteFile(file, []byte(strings.Repeat("junk", 100)), 0o600) },
-		"a folder":    func(file string) error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
+		"emptied": func(file string) error { return os.Truncate(file, 0) },
+		"cut":     func(file string) error { return os.Truncate(file, 100) },
+		"with a bit turned": func(file string) error {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			b[len(b)/2] ^= 0x10
+			return os.WriteFile(file, b, 0o600)
+		},
+		"a folder": func(file string) error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
+		"gone":     os.Remove,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			works := func() {
+				t.Helper()
 				p := compile(t, newEngine(t, engine.Config{CacheDir: dir}), newGuest().encode(), engine.Options{})
 				if answer, err := p.Call(t.Context(), engine.Call{Request: []byte("ping")}); err != nil || string(answer.Response) != "ping" {
 					t.Errorf("it answers %q, %v", answer.Response, err)
 				}
 			}
 			works()
-			for _, entry := range cacheEntries(t, dir) {
-				if err := damage(entry); err != nil {
+			files := entryFiles(t, dir)
+			if len(files) != 4 {
+				t.Fatalf("the entry has %q", files)
+			}
+			for _, file := range files {
+				whole, err := os.ReadFile(file)
+				if err != nil {
 					t.Fatal(err)
 				}
+				if err := damage(file); err != nil {
+					t.Fatal(err)
+				}
+				works()
+				if mended, err := os.ReadFile(file); err != nil || len(mended) != len(whole) {
+					t.Errorf("%s was not made again: %d bytes, %v", file, len(mended), err)
+				}
 			}
-			works()
 			if list := cacheEntries(t, dir); len(list) != 1 {
 				t.Errorf("there are %d entries, want a new one", len(list))
 			}
 		})
 	}
+}
+
+// entryFiles lists the files of the one entry in a cache.
+func entryFiles(t testing.TB, dir string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func TestCacheThatCannotBeWrittenDoesntStopACompilation(t *testing.T) {
@@ -330,7 +357,7 @@ func TestCacheThatCannotBeWrittenDoesntStopACompilation(t *testing.T) {
 
 func TestBadConfigIsRefused(t *testing.T) {
 	for _, config := range []engine.Config{
-		{MaxModuleBytes: -1}, {MemoryMiB: -1}, {MemoryMiB: 4097}, {DescribeTimeout: -1}, {OpenFiles: -1}, {OutputBytes: -1},
+		{MaxModuleBytes: -1}, {Limits: abi.Limits{MemoryMiB: -1}}, {Limits: abi.Limits{MemoryMiB: 4097}}, {DescribeTimeout: -1}, {OpenFiles: -1}, {OutputBytes: -1},
 	} {
 		_, err := engine.New(config)
 		refused(t, err, abi.CodeInvalidArgument)

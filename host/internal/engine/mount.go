@@ -17,7 +17,8 @@ import (
 // maxPath bounds a path below a mount.
 const maxPath = 4096
 
-// mount is an FS as wazero wants it, for one call. What its methods return is
+// mount is an FS as wazero wants it. It stands in an instance's table for as
+// long as the instance lives, and belongs to one run at a time. What its methods return is
 // EIO wherever they fail: the number that the guest gets is in the state, and
 // the wrapper of the WASI functions puts it in place, because wazero has no
 // word for a full disk.
@@ -123,11 +124,11 @@ func (m *mount) OpenFile(name string, flag experimentalsys.Oflag, perm fs.FileMo
 	}
 	if info.IsDir() {
 		d := &folder{mount: m, name: name, file: f}
-		m.state.open[d] = struct{}{}
+		m.state.opened(d)
 		return d, 0
 	}
 	file := &file{mount: m, name: name, file: f, flags: flags, inode: m.stat(name, info).Ino}
-	m.state.open[file] = struct{}{}
+	m.state.opened(file)
 	return file, 0
 }
 

@@ -7,23 +7,54 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
 
 // Bounds on single WASI calls, which no deadline reaches while they run.
 const (
 	maxSubscriptions = 1024 // of poll_oneoff
 	maxDescriptor    = 1023 // that fd_renumber may choose: the runtime's table grows up to it
+	maxVectors       = 1024 // of one read or write
 )
+
+// lastDescriptor is that of the last mount: what is up to it is there when a
+// call begins.
+var lastDescriptor = uint32(2 + len(abi.Mounts()))
+
+// harmless are the functions that leave a descriptor as it was.
+var harmless = []string{
+	"fd_datasync", "fd_fdstat_get", "fd_filestat_get", "fd_prestat_dir_name", "fd_prestat_get", "fd_read", "fd_sync", "fd_tell", "fd_write",
+}
+
+// alters says whether a function changes a descriptor that the next call of a
+// reset instance would find changed.
+func alters(name string, params []uint64) bool {
+	switch {
+	case name == "fd_renumber", strings.HasPrefix(name, "sock_"):
+		return true
+	case strings.HasPrefix(name, "fd_"):
+		return uint32(params[0]) <= lastDescriptor && !slices.Contains(harmless, name)
+	}
+	return false
+}
+
+// ofStdio says whether a function sets the flags of stdin, stdout or stderr, as
+// Go does when it is initialised. They mean nothing to what stands there, so a
+// snapshot needn't keep them.
+func ofStdio(name string, params []uint64) bool {
+	return name == "fd_fdstat_set_flags" && uint32(params[0]) <= 2
+}
 
 // A wasiFunction is one of wazero's WASI functions, with ours around it.
 type wasiFunction struct {
 	name      string
-	signature signature
+	signature wasm.Signature
 	call      api.GoModuleFunc
 }
 
@@ -43,7 +74,7 @@ func wasiFunctions() ([]wasiFunction, error) {
 		if !ok {
 			return nil, fmt.Errorf("the WASI function %s is a %T", name, def.GoFunction())
 		}
-		s := signature{params: string(def.ParamTypes()), results: string(def.ResultTypes())}
+		s := wasm.Signature{Params: string(def.ParamTypes()), Results: string(def.ResultTypes())}
 		list = append(list, wasiFunction{name: name, signature: s, call: guarded(name, f)})
 	}
 	slices.SortFunc(list, func(a, b wasiFunction) int { return strings.Compare(a.name, b.name) })
@@ -54,7 +85,8 @@ func wasiFunctions() ([]wasiFunction, error) {
 func guarded(name string, f api.GoModuleFunction) api.GoModuleFunc {
 	return func(ctx context.Context, module api.Module, stack []uint64) {
 		s := stateOf(ctx)
-		s.checkTime()
+		s.enterHost()
+		defer s.leaveHost()
 		if errno := outOfBounds(name, stack); errno != 0 {
 			stack[0] = uint64(errno)
 			return
@@ -62,13 +94,14 @@ func guarded(name string, f api.GoModuleFunction) api.GoModuleFunc {
 		defer func() {
 			switch r := recover(); r.(type) {
 			case nil:
-			case *sys.ExitError:
+			case *sys.ExitError, *limitReached:
 				panic(r)
 			default:
 				panic(&hostPanic{doing: name, value: r, stack: debug.Stack()})
 			}
 		}()
 		s.errno = 0
+		s.altered = s.altered || alters(name, stack) && !(s.shut != nil && ofStdio(name, stack))
 		f.Call(ctx, module, stack)
 		if len(stack) == 0 || uint32(stack[0]) == errnoSuccess {
 			return
@@ -95,8 +128,20 @@ func outOfBounds(name string, params []uint64) uint32 {
 	switch {
 	case name == "poll_oneoff" && uint32(params[2]) > maxSubscriptions:
 		return errnoInval
+	case vectored(name) && uint32(params[2]) > maxVectors:
+		return errnoInval
 	case name == "fd_renumber" && int32(params[1]) > maxDescriptor:
 		return errnoBadf
 	}
 	return 0
+}
+
+// vectored says whether a function takes a list of buffers, whose number is
+// its third parameter.
+func vectored(name string) bool {
+	switch name {
+	case "fd_read", "fd_pread", "fd_write", "fd_pwrite":
+		return true
+	}
+	return false
 }

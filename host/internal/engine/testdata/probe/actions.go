@@ -26,10 +26,16 @@ var (
 	ballast [][]byte
 )
 
+// began is when the guest was initialised.
+var began = time.Now()
+
 var actions map[string]func(step) (string, error)
 
 func init() {
 	actions = map[string]func(step) (string, error){
+		"hide": func(step) (string, error) { return hide(), nil },
+		"hunt": func(s step) (string, error) { return hunt(uintptr(s.At)), nil },
+
 		// Files.
 		"read":  func(s step) (string, error) { b, err := os.ReadFile(s.Path); return string(b), err },
 		"write": func(s step) (string, error) { return "", os.WriteFile(s.Path, []byte(s.Data), 0o600) },
@@ -196,11 +202,13 @@ func init() {
 			rand.Read(b)
 			return hex.EncodeToString(b[:min(len(b), 16)]), nil
 		},
-		"clock": func(step) (string, error) { return time.Now().UTC().Format(time.RFC3339Nano), nil },
-		"sleep": func(s step) (string, error) { time.Sleep(time.Duration(s.At)); return "", nil },
-		"keep":  func(s step) (string, error) { kept += s.Data; return kept, nil },
-		"panic": func(s step) (string, error) { panic(s.Data) },
-		"exit":  func(s step) (string, error) { os.Exit(int(s.At)); return "", nil },
+		"monotonic": func(step) (string, error) { return strconv.FormatInt(time.Since(began).Nanoseconds(), 10), nil },
+		"close":     func(s step) (string, error) { return "", syscall.Close(int(s.At)) },
+		"clock":     func(step) (string, error) { return time.Now().UTC().Format(time.RFC3339Nano), nil },
+		"sleep":     func(s step) (string, error) { time.Sleep(time.Duration(s.At)); return "", nil },
+		"keep":      func(s step) (string, error) { kept += s.Data; return kept, nil },
+		"panic":     func(s step) (string, error) { panic(s.Data) },
+		"exit":      func(s step) (string, error) { os.Exit(int(s.At)); return "", nil },
 		"loop": func(step) (string, error) {
 			for i := 0; ; i++ {
 				kept = strconv.Itoa(i)

@@ -25,12 +25,13 @@ func callLog(req unsafe.Pointer, n uint32, resp unsafe.Pointer, size uint32) int
 //go:wasmimport sallyport:kernel execute
 func kernelExecute(req unsafe.Pointer, n uint32, resp unsafe.Pointer, size uint32) int64
 
-var memory []byte // the arena, and then the answer
+// Where the host writes requests, and the frame that it is to find.
+var request, response []byte
 
 //go:wasmexport sallyport_v1_arena
 func arena(n uint32) unsafe.Pointer {
-	memory = make([]byte, max(n, 1))
-	return unsafe.Pointer(&memory[0])
+	request = make([]byte, max(n, 1))
+	return unsafe.Pointer(&request[0])
 }
 
 //go:wasmexport sallyport_v1_describe
@@ -40,16 +41,16 @@ func describe() uint64 {
 
 //go:wasmexport sallyport_v1_call
 func call(_, n uint32) uint64 {
-	f, err := abi.DecodeFrame(memory[:n])
+	f, err := abi.DecodeFrame(request[:n])
 	if err != nil {
 		panic(err)
 	}
-	var request struct{ Steps []step }
-	if err := f.Decode(&request); err != nil {
+	var asked struct{ Steps []step }
+	if err := f.Decode(&asked); err != nil {
 		panic(err)
 	}
-	results := make([]result, len(request.Steps))
-	for i, s := range request.Steps {
+	results := make([]result, len(asked.Steps))
+	for i, s := range asked.Steps {
 		results[i] = do(s)
 	}
 	return answer(results)
@@ -60,7 +61,7 @@ func answer(results []result) uint64 {
 	if err != nil {
 		panic(err)
 	}
-	memory = frame
+	response = frame
 	return abi.Pack(uint32(uintptr(unsafe.Pointer(&frame[0]))), uint32(len(frame)))
 }
 

@@ -1,0 +1,215 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
+)
+
+// plainEnv has the tests of this package run with instances that are made and
+// initialised for each call.
+const plainEnv = "SALLYPORT_TEST_PLAIN"
+
+// TestSuiteHoldsWithoutSnapshots runs the tests of this package once more, with
+// plain instances: what a guest meets is the same both ways.
+func TestSuiteHoldsWithoutSnapshots(t *testing.T) {
+	if os.Getenv(plainEnv) != "" {
+		return // this is that run
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^Test", "-test.timeout=10m", "-test.v")
+	cmd.Env = append(os.Environ(), plainEnv+"=1")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, out.Bytes())
+	}
+	if n := strings.Count(out.String(), "\n--- PASS: "); n < 40 {
+		t.Errorf("only %d tests ran", n)
+	}
+}
+
+// snapshots says whether calls are served from snapshots in this run.
+func snapshots() bool { return os.Getenv(plainEnv) == "" }
+
+func TestSandboxIsForkedThenReset(t *testing.T) {
+	p := compile(t, newEngine(t, engine.Config{}), newGuest().encode(), engine.Options{})
+	var got []string
+	for range 3 {
+		answer, err := p.Call(t.Context(), engine.Call{Request: []byte("ping")})
+		if err != nil || string(answer.Response) != "ping" {
+			t.Fatalf("it answers %q, %v", answer.Response, err)
+		}
+		got = append(got, answer.Usage.Sandbox)
+	}
+	want := []string{engine.SandboxFork, engine.SandboxReset, engine.SandboxReset}
+	if !snapshots() {
+		want = []string{engine.SandboxPlain, engine.SandboxPlain, engine.SandboxPlain}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestSecretOfTheLastCallIsNowhere has a guest hide a secret and the next call
+// look for it, in every byte of its memory, its variables and descriptors.
+func TestSecretOfTheLastCallIsNowhere(t *testing.T) {
+	r := newRootFS(t)
+	r.put(t, "f", "f")
+	open := step{Op: "open", Path: "/output/f"}
+	for name, steps := range map[string][]step{
+		"in memory":                  {{Op: "hide"}},
+		"with a descriptor open":     {{Op: "hide"}, open},
+		"in memory that grew":        append([]step{{Op: "hide"}}, slicesOf(step{Op: "memory", At: 1 << 20}, 20)...),
+		"after reading a file":       {{Op: "hide"}, {Op: "read", Path: "/output/f"}},
+		"after closing a mount":      {{Op: "hide"}, {Op: "close", At: 4}},
+		"after listing a mount":      {{Op: "hide"}, {Op: "readdir", Path: "/output"}},
+		"after a panic":              {{Op: "hide"}, {Op: "panic"}},
+		"after an exit":              {{Op: "hide"}, {Op: "exit"}},
+		"after the call was stopped": {{Op: "hide"}, {Op: "log", Data: "{}"}, {Op: "loop"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := compile(t, newEngine(t, engine.Config{}), probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}})
+			_, size, err := tryAsk(t, t.Context(), p, engine.Call{}, step{Op: "keep"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := r.output()
+			c.Dispatch = func(context.Context, string, []byte) ([]byte, error) { cancel(); return nil, nil }
+			_, _, _ = tryAsk(t, ctx, p, c, steps...)
+			for range 2 {
+				hunt := step{Op: "hunt", At: size.Usage.MemoryBytes}
+				if got := ask(t, p, r.output(), hunt, step{Op: "read", Path: "/output/f"}); got[0].Out != "0 copies, 0 descriptors, 0 kept" || got[1].Out != "f" {
+					t.Fatalf("the next call finds %+v", got)
+				}
+			}
+		})
+	}
+	// The hunt finds what is there.
+	p := compile(t, newEngine(t, engine.Config{}), probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}})
+	got := ask(t, p, r.output(), step{Op: "hide"}, open, step{Op: "hunt", At: 4 << 20})
+	if out := got[2].Out; strings.HasPrefix(out, "0 copies") || !strings.Contains(out, "1 descriptors") {
+		t.Errorf("within one call the hunt finds %s", out)
+	}
+}
+
+func TestGlobalsAreWhatTheyWere(t *testing.T) {
+	g := newGuest()
+	g.globals = []string{i64 + "\x01" + i64Const(7) + "\x0b"}
+	// It answers with the global, after adding one to it.
+	g.onCall(i32Const(8)+"\x23\x00"+store64+"\x23\x00"+i64Const(1)+"\x7c\x24\x00"+i64Const(8<<32|8), 0)
+	p := plugin(t, g)
+	for range 3 {
+		answer, err := p.Call(t.Context(), engine.Call{})
+		if err != nil || number(t, answer) != 7 {
+			t.Fatalf("the global is %d, %v", number(t, answer), err)
+		}
+	}
+}
+
+func TestSessionKeepsItsInstance(t *testing.T) {
+	p := compile(t, newEngine(t, engine.Config{}), probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}, State: abi.StateSession})
+	keep := func(session, data string) (string, string) {
+		t.Helper()
+		results, answer, err := tryAsk(t, t.Context(), p, engine.Call{Session: session}, step{Op: "keep"}, step{Op: "keep", Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return results[0].Out, answer.Usage.Sandbox
+	}
+	keep("a", "one")
+	keep("b", "two")
+	if was, how := keep("a", "three"); was != "one" || how != engine.SandboxSession {
+		t.Errorf("session a held %q (%s)", was, how)
+	}
+	if was, _ := keep("b", ""); was != "two" {
+		t.Errorf("session b held %q", was)
+	}
+	// A trap ends an instance, and the next call begins anew.
+	_, _, err := tryAsk(t, t.Context(), p, engine.Call{Session: "a"}, step{Op: "panic"})
+	refused(t, err, abi.CodePluginFailed)
+	if was, how := keep("a", "four"); was != "" || how == engine.SandboxSession {
+		t.Errorf("after a trap session a held %q (%s)", was, how)
+	}
+	p.EndSession(t.Context(), "a")
+	if was, _ := keep("a", ""); was != "" {
+		t.Errorf("an ended session held %q", was)
+	}
+	_, err = p.Call(t.Context(), engine.Call{})
+	refused(t, err, abi.CodeInvalidArgument, "without a session")
+}
+
+func TestCallsOfOneSessionFollowOneAnother(t *testing.T) {
+	p := compile(t, newEngine(t, engine.Config{}), probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}, State: abi.StateSession})
+	var inside, most int
+	var mu sync.Mutex
+	dispatch := func(context.Context, string, []byte) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		inside++
+		most = max(most, inside)
+		return nil, nil
+	}
+	leave := func() { mu.Lock(); inside--; mu.Unlock() }
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			_, _, err := tryAsk(t, t.Context(), p, engine.Call{Session: "s", Dispatch: dispatch}, step{Op: "log", Data: "{}"})
+			leave()
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if most > 2 { // a call counts until its answer is there, a moment after its turn
+		t.Errorf("%d calls were inside at once", most)
+	}
+	// One that waits in vain says what for.
+	entered, release := make(chan struct{}), make(chan struct{})
+	group.Go(func() {
+		_, _, _ = tryAsk(t, t.Context(), p, engine.Call{Session: "s", Dispatch: func(context.Context, string, []byte) ([]byte, error) {
+			close(entered)
+			<-release
+			return nil, nil
+		}}, step{Op: "log", Data: "{}"})
+	})
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := p.Call(ctx, engine.Call{Session: "s"})
+	refused(t, err, abi.CodeDeadlineExceeded)
+	close(release)
+	group.Wait()
+}
+
+func TestMonotonicClockGoesOnFromTheSnapshot(t *testing.T) {
+	p := probe(t, 0)
+	var last int64
+	for range 3 {
+		r := ask(t, p, engine.Call{}, step{Op: "monotonic"})
+		var now int64
+		if _, err := fmt.Sscan(r[0].Out, &now); err != nil {
+			t.Fatal(err)
+		}
+		if now < 0 || last != 0 && now > last+int64(time.Minute) {
+			t.Errorf("the clock went from %d to %d", last, now)
+		}
+		last = now
+	}
+}
