@@ -50,7 +50,7 @@ func loadGuest(t *testing.T, wasm []byte) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newEngine(t).Compile(t.Context(), a.Wasm, engine.Options{Modules: a.Modules(), MemoryMiB: a.Manifest.Limits.MemoryMiB})
+	p, err := newEngine(t).Compile(t.Context(), a.Wasm, engine.Options{Modules: a.Modules(), Limits: a.Manifest.Limits})
 	if err != nil {
 		t.Fatal(err)
 	}
