@@ -69,14 +69,51 @@ func canonical(raw json.RawMessage) string {
 // jsonWidth is how many characters of JSON stand on one line.
 const jsonWidth = 100
 
-// writeJSON writes before and raw, on one line where that isn't long.
+// writeJSON writes before and raw, on one line where that isn't long. Where it
+// is, its parts have lines of their own, each in its turn.
 func writeJSON(b *bytes.Buffer, before string, raw json.RawMessage) {
-	line := compact(raw)
 	b.WriteString(before)
-	if len(before)+len(line) <= jsonWidth || json.Indent(b, line, "", "  ") != nil {
-		b.Write(line)
-	}
+	writeValue(b, compact(raw), len(before), "")
 	b.WriteByte('\n')
+}
+
+// writeValue writes a compact value behind used characters of a line that is
+// indented so far.
+func writeValue(b *bytes.Buffer, raw json.RawMessage, used int, indent string) {
+	if used+len(raw) <= jsonWidth || raw[0] != '{' && raw[0] != '[' || len(raw) == 2 {
+		b.Write(raw)
+		return
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if _, err := d.Token(); err != nil {
+		b.Write(raw)
+		return
+	}
+	b.WriteByte(raw[0])
+	for first := true; d.More(); first = false {
+		if !first {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n" + indent + "  ")
+		used := len(indent) + 2
+		if raw[0] == '{' {
+			start := int(d.InputOffset())
+			if _, err := d.Token(); err != nil {
+				return // raw is JSON
+			}
+			key := bytes.TrimLeft(raw[start:d.InputOffset()], ",")
+			b.Write(key)
+			b.WriteString(": ")
+			used += len(key) + 2
+		}
+		var v json.RawMessage
+		if err := d.Decode(&v); err != nil {
+			return
+		}
+		writeValue(b, v, used, indent+"  ")
+	}
+	b.WriteString("\n" + indent)
+	b.WriteByte(raw[len(raw)-1])
 }
 
 // A difference is where two JSON values part.

@@ -286,7 +286,8 @@ func TestRandomBytesAreTheSeeds(t *testing.T) {
 		}
 		return string(b)
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) || draw(0) == draw(1) {
+	first := draw(1)
+	if draw(1) != first || draw(2) == first || draw(0) == first {
 		t.Error("a seed is not what random bytes are drawn from")
 	}
 }

@@ -115,6 +115,16 @@ func (p *Player) Finish(response abi.CallResponse, printed string, changes []Cha
 	return m
 }
 
+// Failed is the mismatch of a call that could not be carried out.
+func (p *Player) Failed(err error) *Mismatch {
+	e := abi.AsError(err)
+	m := &Mismatch{Calls: p.rec.Calls[:p.next:p.next], What: "the call fails", Want: answer(p.rec.Result, p.rec.Error), Got: e.Error()}
+	if e.Hint != "" {
+		m.Got += " (" + e.Hint + ")"
+	}
+	return m
+}
+
 // answers compares an answer, and says whether it differs.
 func (p *Player) answers(m *Mismatch, want, got json.RawMessage, what string) bool {
 	if want == nil {
