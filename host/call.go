@@ -25,22 +25,16 @@ type ToolCall struct {
 	// Emit gets the events while the call runs, in order, from one goroutine
 	// at a time; the result is not among them. Nil is nobody.
 	Emit func(abi.Event)
+
+	// enter stands for the plugin's code, where the call is recorded. Nil is
+	// the code.
+	enter func(context.Context, engine.Call) (engine.Answer, error)
 }
 
-// Usage is what a call took, in the result's _meta under MetaUsage.
-type Usage struct {
-	Call        string `json:"call"`
-	WallMS      int64  `json:"wall_ms"`
-	MemoryBytes int64  `json:"memory_bytes"` // the plugin's linear memory at its end
-}
-
-// MetaUsage is the _meta key of a result's Usage.
-const MetaUsage = "sallyport/usage"
-
-// Call runs a tool and returns its result. It ends with ctx, with the session,
-// when the plugin is revoked, or at the plugin's deadline. Errors hold an
-// *abi.Error; a tool that did its work and failed at it is a result with
-// IsError instead.
+// Call runs a tool and returns its result, once it is the call's turn. It ends
+// with ctx, with the session, when the plugin is revoked, or at the plugin's
+// deadline, which runs from its turn on. Errors hold an *abi.Error; a tool that
+// did its work and failed at it is a result with IsError instead.
 func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
 	return h.call(ctx, c, nil)
 }
@@ -48,29 +42,11 @@ func (h *Host) Call(ctx context.Context, c ToolCall) (*abi.Result, error) {
 // call is Call, for the run that calls a tool of another plugin's; nil is an
 // agent.
 func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, error) {
-	select {
-	case h.calls <- struct{}{}:
-		defer func() { <-h.calls }()
-	default:
-		e := abi.Errorf(abi.CodeResourceExhausted, "the host carries out %d calls, as many as it does at a time", cap(h.calls)).
-			WithHint("try again soon")
-		e.Retryable = true
-		return nil, e
-	}
-	p, tool, err := h.catalog.find(ctx, c.Tool)
-	if err != nil {
-		h.refused(c, caller, err)
-		return nil, err
-	}
 	if len(c.Arguments) == 0 {
 		c.Arguments = json.RawMessage("{}")
 	}
-	short := p.artifact.Manifest.Tools[tool].Name
-	if err := p.artifact.Validate(short, c.Arguments); err != nil {
-		if e := *abi.AsError(err); e.Code == abi.CodeResourceExhausted {
-			e.Code = abi.CodeInvalidArgument // too large to be held against the schema
-			return nil, &e
-		}
+	p, tool, err := h.find(ctx, c, caller)
+	if err != nil {
 		return nil, err
 	}
 	ctx, leave, err := c.Session.Enter(ctx)
@@ -78,6 +54,23 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 		return nil, err
 	}
 	defer leave()
+	asked := time.Now()
+	free, err := h.place(ctx, p, c.Session.ID, caller != nil)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = endedBy(ctx, p.limits, err)
+		}
+		return nil, err
+	}
+	defer free()
+	queued := time.Since(asked)
+	for !p.gate.enter() { // another took its place meanwhile
+		if p, tool, err = h.find(ctx, c, caller); err != nil {
+			return nil, err
+		}
+	}
+	defer p.gate.leave()
+	short := p.artifact.Manifest.Tools[tool].Name
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(p.ctx, func() { cancel(context.Cause(p.ctx)) })()
@@ -85,6 +78,7 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 	defer stop()
 
 	run := &run{host: h, caller: caller, plugin: p, ToolCall: c, id: "c-" + strings.ToLower(rand.Text()[:16]), emit: newEmitter(c.Emit)}
+	run.usage = Usage{Call: run.id, QueueMS: milliseconds(queued), Limits: p.limits}
 	if err := run.audit(audit.KindCallStart, nil); err != nil {
 		return nil, err
 	}
@@ -99,7 +93,9 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 	if err != nil && ctx.Err() != nil {
 		err = endedBy(ctx, p.limits, err)
 	}
-	if auditErr := run.audit(audit.KindCallEnd, err); auditErr != nil {
+	end := run.entry(audit.KindCallEnd, err)
+	end.Detail = run.usage.detail()
+	if auditErr := run.append(end); auditErr != nil {
 		err = errors.Join(auditErr, err)
 	}
 	if err != nil {
@@ -108,6 +104,54 @@ func (h *Host) call(ctx context.Context, c ToolCall, caller *run) (*abi.Result, 
 	}
 	log.Info("call ended", "ms", time.Since(started).Milliseconds(), "is_error", result.IsError)
 	return result, nil
+}
+
+// find returns the plugin and the number of the tool that c asks for, and
+// checks its arguments.
+func (h *Host) find(ctx context.Context, c ToolCall, caller *run) (*loaded, int, error) {
+	p, tool, err := h.catalog.find(ctx, c.Tool)
+	if err != nil {
+		h.refused(c, caller, err)
+		return nil, 0, err
+	}
+	if err := p.artifact.Validate(p.artifact.Manifest.Tools[tool].Name, c.Arguments); err != nil {
+		if e := *abi.AsError(err); e.Code == abi.CodeResourceExhausted {
+			e.Code = abi.CodeInvalidArgument // too large to be held against the schema
+			return nil, 0, &e
+		}
+		return nil, 0, err
+	}
+	return p, tool, nil
+}
+
+// place waits for the call's turn among those of its plugin, and then among
+// all: for as long as the plugin's deadline in each. A call that another one
+// makes doesn't wait, for that one holds a place as long, and of two such
+// chains each could wait for the other.
+func (h *Host) place(ctx context.Context, p *loaded, session string, nested bool) (free func(), err error) {
+	enter := func(q *queue, key string) (func(), error) {
+		if nested {
+			return q.try(key)
+		}
+		return q.enter(ctx, key, time.Duration(p.limits.Deadline))
+	}
+	key := ""
+	if p.artifact.Manifest.State == abi.StateSession {
+		key = session // there is one instance for all its calls
+	}
+	own, err := enter(p.queue, key)
+	if err != nil {
+		return nil, err
+	}
+	all, err := enter(h.queue, "")
+	if err != nil {
+		own()
+		return nil, err
+	}
+	return func() {
+		all()
+		own()
+	}, nil
 }
 
 // refused audits a call that the whitelist stopped. Unknown tools are the
@@ -137,6 +181,7 @@ type run struct {
 	id     string
 	emit   func(abi.Event)
 	files  int // changes of files that were audited
+	usage  Usage
 }
 
 func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, error) {
@@ -165,11 +210,16 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		Audit:        r.auditOp,
 		Emit:         r.emit,
 	})
-	answer, err := r.plugin.code.Call(ctx, engine.Call{
-		Tool: uint32(tool), Request: request, Mounts: mounts, Dispatch: b.Dispatch,
+	enter := r.enter
+	if enter == nil {
+		enter = r.plugin.code.Call
+	}
+	answer, err := enter(ctx, engine.Call{
+		Tool: uint32(tool), Request: request, Mounts: mounts, Dispatch: b.Dispatch, Session: r.Session.ID,
 	})
 	b.Close()
 	out.close()
+	r.usage.take(answer.Usage)
 	if answer.Stderr != "" {
 		log.Warn("plugin wrote to stderr", "stderr", answer.Stderr)
 	}
@@ -184,7 +234,7 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 	if response.Error != nil {
 		return nil, r.said(response.Error)
 	}
-	return r.withUsage(response.Result, answer)
+	return response.Result, r.usage.addTo(response.Result)
 }
 
 // said is an error in a plugin's words. Those that only the host can mean are
@@ -195,7 +245,7 @@ func (r *run) said(e *abi.Error) error {
 		e = abi.Errorf(abi.CodePluginFailed, "plugin %s says %v: %s", r.plugin.name(), e.Code, e.Message)
 	}
 	e.Message, e.Hint = clip(e.Message), clip(e.Hint)
-	e.Grant, e.Field = clip(e.Grant), clip(e.Field)
+	e.Grant, e.Field, e.Limit = clip(e.Grant), clip(e.Field), clip(e.Limit)
 	return e
 }
 
@@ -223,18 +273,6 @@ func withStderr(err error, stderr string) error {
 	said := strings.ToValidUTF8(stderr[max(0, len(stderr)-maxStderr):], "")
 	e.Hint = strings.TrimSpace(e.Hint + "\nthe plugin printed: " + said)
 	return &e
-}
-
-func (r *run) withUsage(result *abi.Result, answer engine.Answer) (*abi.Result, error) {
-	usage, err := json.Marshal(Usage{Call: r.id, WallMS: answer.Wall.Milliseconds(), MemoryBytes: answer.MemoryBytes})
-	if err != nil {
-		return nil, err
-	}
-	if result.Meta == nil {
-		result.Meta = map[string]json.RawMessage{}
-	}
-	result.Meta[MetaUsage] = usage
-	return result, nil
 }
 
 // endedBy says why a call whose context is over ended: the session's or the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,8 +26,9 @@ import (
 
 // States of a plugin in the catalog.
 const (
-	PluginLoaded  = "loaded"  // on the whitelist; its tools can be called
-	PluginRefused = "refused" // not on the whitelist, changed, or not a plugin
+	PluginLoaded   = "loaded"   // on the whitelist; its tools can be called
+	PluginRefused  = "refused"  // not on the whitelist, changed, or not a plugin
+	PluginDraining = "draining" // replaced; the calls that it has under way go on
 )
 
 // A PluginStatus is one file of the plugin directory and what became of it.
@@ -42,23 +44,11 @@ type PluginStatus struct {
 	Requested   *abi.Capabilities `json:"requested,omitempty"`
 	Effective   *abi.Capabilities `json:"effective,omitempty"`
 	Limits      *abi.Limits       `json:"limits,omitempty"`
+	Running     int               `json:"running"` // calls that it has under way
+	Waiting     int               `json:"waiting"` // calls that wait for their turn
+
+	config map[string]string // so that a change of it is a change of the status
 }
-
-// A loaded plugin has passed the whitelist. It is immutable; a change of its
-// file or its grant makes another and revokes this one.
-type loaded struct {
-	artifact  *plugin.Artifact
-	approval  uint64 // numbers approvals: another file or grant is another one
-	entry     policy.Entry
-	effective abi.Capabilities
-	limits    abi.Limits
-	code      *engine.Plugin
-
-	ctx    context.Context // ends when the plugin is revoked
-	revoke context.CancelCauseFunc
-}
-
-func (l *loaded) name() string { return l.artifact.Manifest.Name }
 
 // A catalog holds the plugins of a folder under a policy file, and keeps up
 // with both. It is safe for concurrent use.
@@ -68,18 +58,20 @@ type catalog struct {
 	defaults        abi.Limits
 	log             hclog.Logger
 	audit           func(audit.Entry) error
-	revoked         func(*loaded) // called after a loaded plugin was replaced or removed
+	left            func(*loaded) // called once a plugin was replaced or revoked
 
 	// refreshing holds a token while somebody refreshes, which can take the
 	// seconds of a compilation. What is below it is the refresher's alone.
 	refreshing chan struct{}
 	closed     bool
 	files      map[string]cachedFile
+	queues     map[string]*queue // of the plugins by name; their versions share one
 	approvals  uint64
 	broken     time.Time // since when the policy can't be used; zero while it can
 
-	mu    sync.Mutex // guards state, never held for long
-	state catalogState
+	mu      sync.Mutex // guards what is below, never held for long
+	state   catalogState
+	leaving []*loaded // replaced or revoked, and not gone yet
 }
 
 // A catalogState is what the last refresh found. It is replaced, never changed.
@@ -158,8 +150,7 @@ func (c *catalog) refresh(ctx context.Context) error {
 	if stamp == old.stamp {
 		return nil
 	}
-	policyStamp := stampOf(c.policyFile)
-	pol, err := readPolicy(c.policyFile)
+	seen, err := c.look(stamp, paths)
 	if err != nil {
 		if c.broken.IsZero() {
 			c.broken = time.Now()
@@ -174,77 +165,73 @@ func (c *catalog) refresh(ctx context.Context) error {
 		return err
 	}
 	c.broken = time.Time{}
-	files := map[string]cachedFile{}
-	next := catalogState{stamp: stamp, policyStamp: policyStamp, byName: map[string]*loaded{}, stamps: map[string]string{}}
-	for _, path := range paths {
-		cached, ok := c.files[path]
-		if s := stampOf(path); !ok || cached.stamp != s {
-			cached = cachedFile{stamp: s}
-			cached.artifact, cached.err = plugin.Read(path)
+	admitted := map[string]*ruling{}
+	var rulings []*ruling
+	for _, path := range seen.paths {
+		r := c.judge(path, seen.policy, admitted)
+		if r.status.Error == nil {
+			admitted[r.status.Name] = r
 		}
-		files[path] = cached
-		status, l := c.admit(ctx, path, cached, pol, old.byName, next.byName)
-		next.statuses = append(next.statuses, status)
-		if l != nil {
-			next.byName[l.name()], next.stamps[l.name()] = l, cached.stamp
+		rulings = append(rulings, r)
+	}
+	// What was taken away ends now: a compilation can take seconds.
+	for _, l := range c.running(old) {
+		if r := admitted[l.name()]; r == nil || !r.keeps(l) {
+			c.revoke(l)
 		}
 	}
-	c.files = files
+	next := catalogState{stamp: seen.stamp, policyStamp: seen.policyStamp, byName: map[string]*loaded{}, stamps: map[string]string{}}
+	for _, r := range rulings {
+		if r.status.Error == nil {
+			if l := c.load(ctx, r, old.byName[r.status.Name]); l != nil {
+				next.byName[l.name()], next.stamps[l.name()] = l, c.files[r.status.File].stamp
+			}
+		}
+		next.statuses = append(next.statuses, r.status)
+	}
 	c.replace(old, next)
 	return nil
 }
 
-// admit decides on one file. It returns the plugin that is loaded already when
-// nothing about it changed.
-func (c *catalog) admit(ctx context.Context, path string, f cachedFile, pol *policy.Policy, before, taken map[string]*loaded) (PluginStatus, *loaded) {
-	status := PluginStatus{
-		Name: strings.TrimSuffix(filepath.Base(path), ".wasm"), File: path, State: PluginRefused,
-	}
-	if f.err != nil {
-		status.Error = abi.AsError(f.err)
-		return status, nil
-	}
-	m := f.artifact.Manifest
-	status.Name, status.Version, status.Description = m.Name, m.Version, m.Description
-	status.Digest = f.artifact.Digest
-	status.Requested = &m.Capabilities
-	for _, t := range m.Tools {
-		status.Tools = append(status.Tools, abi.FullName(m.Name, t.Name))
-	}
-	refuse := func(err error) (PluginStatus, *loaded) {
-		status.Error = abi.AsError(err)
-		return status, nil
-	}
-	if other := taken[m.Name]; other != nil {
-		return refuse(abi.Errorf(abi.CodeAlreadyExists, "plugin %s is already loaded from %s", m.Name, other.artifact.Path).
-			WithHint("remove one of the two files"))
-	}
-	entry, err := pol.Admit(m.Name, f.artifact.Digest, path)
-	if err != nil {
-		return refuse(c.withPolicy(err))
-	}
-	l := &loaded{
-		artifact:  f.artifact,
-		entry:     entry,
-		effective: policy.Effective(m.Capabilities, entry.Grant, nil),
-		limits:    mergeLimits(m.Limits, entry.Limits, c.defaults),
-	}
-	if old := before[m.Name]; old != nil && old.artifact.Digest == f.artifact.Digest && reflect.DeepEqual(old.entry, entry) {
-		l = old
-	} else {
-		l.code, err = c.engine.Compile(ctx, f.artifact.Wasm, engine.Options{
-			Modules: f.artifact.Modules(), MemoryMiB: l.limits.MemoryMiB,
-		})
-		if err != nil {
-			return refuse(err)
+// A sight is what the folder and the policy were at one moment.
+type sight struct {
+	stamp       string // "" where there was no such moment
+	policyStamp string
+	policy      *policy.Policy
+	paths       []string
+}
+
+// look reads the policy and the files. It does so again when something changed
+// meanwhile, so that a file and its entry that came together are seen together.
+func (c *catalog) look(stamp string, paths []string) (sight, error) {
+	var last sight
+	for range 10 {
+		last = sight{policyStamp: stampOf(c.policyFile), paths: paths}
+		var err error
+		if last.policy, err = readPolicy(c.policyFile); err != nil {
+			return last, err
 		}
-		l.ctx, l.revoke = context.WithCancelCause(context.Background())
-		c.approvals++
-		l.approval = c.approvals
+		files := map[string]cachedFile{}
+		for _, path := range paths {
+			cached, ok := c.files[path]
+			if s := stampOf(path); !ok || cached.stamp != s {
+				cached = cachedFile{stamp: s}
+				cached.artifact, cached.err = plugin.Read(path)
+			}
+			files[path] = cached
+		}
+		c.files = files
+		again, now, err := c.stampAll()
+		if err != nil {
+			break
+		}
+		if again == stamp {
+			last.stamp = stamp
+			break
+		}
+		stamp, paths = again, now
 	}
-	status.State = PluginLoaded
-	status.Effective, status.Limits = &l.effective, &l.limits
-	return status, l
+	return last, nil
 }
 
 // withPolicy completes the command in a refusal's hint, which ends with it,
@@ -276,12 +263,62 @@ func (c *catalog) replace(old, next catalogState) {
 		c.witness(e)
 	}
 	for name, l := range old.byName {
-		if next.byName[name] != l {
-			l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked, or its file or its grant changed, while it ran", name))
-			c.witness(audit.Entry{Kind: audit.KindPluginRevoke, Plugin: name, Digest: l.artifact.Digest})
-			c.revoked(l)
+		switch now := next.byName[name]; {
+		case now == l:
+		case now == nil:
+			c.revoke(l)
+		default:
+			c.leave(l)
 		}
 	}
+	for _, l := range c.running(catalogState{}) {
+		if next.byName[l.name()] == nil {
+			c.revoke(l)
+		}
+	}
+}
+
+// running lists the plugins of a state and those that were replaced and aren't
+// gone.
+func (c *catalog) running(s catalogState) []*loaded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(c.leaving), maps.Values(s.byName))
+}
+
+// revoke ends what a plugin has under way.
+func (c *catalog) revoke(l *loaded) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	l.revoke(abi.Errorf(abi.CodePermissionDenied, "plugin %s was revoked, or its file or its grant changed, while it ran", l.name()))
+	c.witness(audit.Entry{Kind: audit.KindPluginRevoke, Plugin: l.name(), Digest: l.artifact.Digest})
+	c.leave(l)
+}
+
+// leave lets no more calls into a plugin. Those that it has under way go on.
+func (c *catalog) leave(l *loaded) {
+	if !l.gate.shut() {
+		return
+	}
+	if l.ctx.Err() == nil {
+		c.witness(audit.Entry{Kind: audit.KindPluginReplace, Plugin: l.name(), Digest: l.artifact.Digest})
+	}
+	c.mu.Lock()
+	c.leaving = append(c.leaving, l)
+	c.mu.Unlock()
+	c.left(l)
+}
+
+// gone forgets a plugin that has nothing under way any more. It says whether it
+// was the last of its approval.
+func (c *catalog) gone(l *loaded) (last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving = slices.DeleteFunc(c.leaving, func(o *loaded) bool { return o == l })
+	same := func(o *loaded) bool { return o.approval == l.approval && o != l }
+	now := c.state.byName[l.name()]
+	return !slices.ContainsFunc(c.leaving, same) && (now == nil || !same(now))
 }
 
 // witness audits a change of the catalog. Where that fails the change stands:
@@ -315,7 +352,7 @@ func (c *catalog) find(ctx context.Context, tool string) (*loaded, int, error) {
 		}
 	}
 	for _, s := range state.statuses {
-		if s.State == PluginRefused && s.Name == pluginName {
+		if l == nil && s.State == PluginRefused && s.Name == pluginName {
 			return nil, 0, s.Error
 		}
 	}
@@ -334,7 +371,33 @@ func (c *catalog) list(ctx context.Context) ([]*loaded, []PluginStatus, error) {
 		plugins = append(plugins, l)
 	}
 	slices.SortFunc(plugins, func(a, b *loaded) int { return strings.Compare(a.name(), b.name()) })
-	return plugins, slices.Clone(state.statuses), nil
+	return plugins, c.statuses(state), nil
+}
+
+// statuses are those of every file, and of the versions that were replaced and
+// still have calls under way.
+func (c *catalog) statuses(state catalogState) []PluginStatus {
+	list := slices.Clone(state.statuses)
+	draining := map[string]int{} // calls of replaced versions, by name
+	for _, l := range c.running(catalogState{}) {
+		n := l.gate.count()
+		draining[l.name()] += n
+		if l.ctx.Err() == nil {
+			m := l.artifact.Manifest
+			list = append(list, PluginStatus{
+				Name: m.Name, Version: m.Version, Description: m.Description, File: l.artifact.Path, Digest: l.artifact.Digest,
+				State: PluginDraining, Effective: &l.effective, Limits: &l.limits, Running: n,
+			})
+		}
+	}
+	for i, s := range state.statuses {
+		if l := state.byName[s.Name]; l != nil && s.State == PluginLoaded {
+			placed, waiting := l.queue.counts()
+			list[i].Running = l.gate.count()
+			list[i].Waiting = max(waiting+placed-list[i].Running-draining[s.Name], 0) // some wait in the host's queue
+		}
+	}
+	return list
 }
 
 // watch refreshes until ctx ends, so that a revocation reaches what runs. It
@@ -370,12 +433,17 @@ func (c *catalog) close(ctx context.Context) error {
 		return fmt.Errorf("the catalog is still being refreshed: %w", ctx.Err())
 	}
 	c.mu.Lock()
-	byName := c.state.byName
+	byName, leaving := c.state.byName, c.leaving
 	c.state = catalogState{}
 	c.mu.Unlock()
+	ending := abi.Errorf(abi.CodeCanceled, "the host is ending")
+	for _, l := range leaving { // who waits for these closes them
+		l.revoke(ending)
+	}
 	var errs []error
 	for _, l := range byName {
-		l.revoke(abi.Errorf(abi.CodeCanceled, "the host is ending"))
+		l.gate.shut()
+		l.revoke(ending)
 		errs = append(errs, l.code.Close(ctx))
 	}
 	return errors.Join(errs...)
@@ -400,24 +468,4 @@ func readPolicy(file string) (*policy.Policy, error) {
 		e.Hint = cause.Hint
 	}
 	return nil, e
-}
-
-// mergeLimits takes what the operator set, else what the plugin asks for, else
-// the host's default. A plugin can't ask for more than the host's default:
-// only the operator raises it.
-func mergeLimits(asked, granted, defaults abi.Limits) abi.Limits {
-	out := defaults
-	if asked.MemoryMiB > 0 {
-		out.MemoryMiB = min(asked.MemoryMiB, defaults.MemoryMiB)
-	}
-	if asked.Deadline > 0 {
-		out.Deadline = min(asked.Deadline, defaults.Deadline)
-	}
-	if granted.MemoryMiB > 0 {
-		out.MemoryMiB = granted.MemoryMiB
-	}
-	if granted.Deadline > 0 {
-		out.Deadline = granted.Deadline
-	}
-	return out
 }

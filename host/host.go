@@ -62,11 +62,14 @@ type Config struct {
 	// Workspace bounds each session's files; zero fields are workspace's
 	// defaults, and its Dir is not used.
 	Workspace workspace.Config
-	// Limits are the most a plugin gets without a word of the operator's;
-	// zero is 512 MiB and fifteen minutes.
+	// Limits are the most a plugin gets without a word of the operator's. Zero
+	// fields are 512 MiB of memory, 131,072 elements of tables, 8 MiB of stack,
+	// fifteen minutes, 10¹² units of fuel, a million host calls with 4 GiB
+	// through them, an answer of 16 MiB, 32 calls at once and 128 that wait.
 	Limits abi.Limits
-	// MaxCalls bounds the calls that are carried out at a time; zero is 64. One
-	// more is told to try again.
+	// MaxCalls bounds the calls that are carried out at a time, of all plugins
+	// together; zero is 64. Four times as many wait for their turn, and one more
+	// is told to come again later.
 	MaxCalls int
 	// Logger gets everything; nil is none.
 	Logger hclog.Logger
@@ -85,7 +88,7 @@ type Host struct {
 	engine   *engine.Engine
 	catalog  *catalog
 	sessions *session.Store
-	calls    chan struct{} // a place for each call under way
+	queue    *queue // of all plugins' calls
 
 	decisions quotas // of kernels, on what goes out
 
@@ -102,15 +105,19 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	}
 	cfg.Isolation = cmp.Or(cfg.Isolation, string(proc.IsolationRequired))
 	cfg.Python = cmp.Or(cfg.Python, "python3")
-	cfg.Limits.MemoryMiB = cmp.Or(cfg.Limits.MemoryMiB, 512)
-	cfg.Limits.Deadline = cmp.Or(cfg.Limits.Deadline, abi.Duration(15*time.Minute))
+	if err := cfg.Limits.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.Limits = mergeLimits(abi.Limits{}, cfg.Limits, defaultLimits())
+	cfg.MaxCalls = cmp.Or(cfg.MaxCalls, 64)
 	cfg.KernelMemoryMiB = cmp.Or(cfg.KernelMemoryMiB, 4096)
 	cfg.KernelProcesses = cmp.Or(cfg.KernelProcesses, 512)
 	cfg.KernelProcessors = cmp.Or(cfg.KernelProcessors, runtime.NumCPU())
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
-	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now(), calls: make(chan struct{}, cmp.Or(cfg.MaxCalls, 64))}
+	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now(), queue: newQueue("the host", "")}
+	h.queue.resize(cfg.MaxCalls, 4*cfg.MaxCalls)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close(ctx))
@@ -137,7 +144,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	}
 	h.sessions, err = session.Open(session.Config{
 		Dir: h.data.join("sessions"), NewKernel: h.newKernel, Workspace: cfg.Workspace, User: h.account, Remove: proc.RemoveTree,
-		MaxSessions: cfg.MaxSessions, Logger: h.log.Named("session"),
+		MaxSessions: cfg.MaxSessions, Ended: h.endInstances, Logger: h.log.Named("session"),
 	})
 	if err != nil {
 		return h, err
@@ -147,8 +154,8 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	h.catalog = &catalog{
 		dir: cfg.PluginDir, policyFile: cfg.PolicyFile, engine: h.engine, defaults: h.cfg.Limits,
 		log: h.log.Named("catalog"), audit: h.audit.Append,
-		revoked:    func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
-		refreshing: make(chan struct{}, 1),
+		left:       func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
+		refreshing: make(chan struct{}, 1), queues: map[string]*queue{},
 	}
 	err = h.audit.Append(audit.Entry{Kind: audit.KindHostStart, Detail: map[string]string{
 		"version": Version, "isolation": cfg.Isolation,
@@ -169,29 +176,55 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 // revokeTime is how long a revoked plugin's kernels have to end by themselves.
 const revokeTime = 500 * time.Millisecond
 
-// retire ends what a revoked plugin left running: its kernels, within a second
-// whatever they do, then its code.
+// drainGrace is how long calls may take to end after their deadline.
+const drainGrace = 5 * time.Second
+
+// retire waits until a plugin that was replaced has nothing under way, which
+// its deadline bounds, or was revoked. It then ends what the plugin left
+// running: its kernels, within a second whatever they do, then its code.
 func (h *Host) retire(ctx context.Context, l *loaded) {
 	ctx = context.WithoutCancel(ctx)
-	kernels, stop := context.WithTimeout(ctx, revokeTime)
+	late := time.NewTimer(time.Duration(l.limits.Deadline) + drainGrace)
+	defer late.Stop()
+	select {
+	case <-l.gate.empty:
+	case <-l.ctx.Done():
+	case <-late.C:
+		l.revoke(tooLong(l.limits))
+	}
+	if h.catalog.gone(l) {
+		h.endKernels(ctx, l)
+	}
+	code, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	if err := l.code.Close(code); err != nil {
+		h.log.Error("a plugin's code is still in use", "plugin", l.name(), "digest", l.artifact.Digest, "error", err)
+		return
+	}
+	h.log.Info("plugin gone", "plugin", l.name(), "digest", l.artifact.Digest, "revoked", l.ctx.Err() != nil)
+}
+
+// endKernels ends the kernels of what an operator approved, in all sessions.
+func (h *Host) endKernels(ctx context.Context, l *loaded) {
+	ctx, stop := context.WithTimeout(ctx, revokeTime)
 	defer stop()
 	var wg sync.WaitGroup
 	for _, s := range h.sessions.List("") {
 		wg.Go(func() {
-			err := s.EndKernels(kernels, "the plugin's file or its grant was changed", func(key session.KernelKey) bool { return key.Approval == l.approval })
+			err := s.EndKernels(ctx, session.Replaced, func(key session.KernelKey) bool { return key.Approval == l.approval })
 			if err != nil {
-				h.log.Error("a revoked plugin's kernel ended badly", "plugin", l.name(), "session", s.ID, "error", err)
+				h.log.Error("a plugin's kernel ended badly", "plugin", l.name(), "session", s.ID, "error", err)
 			}
 		})
 	}
 	wg.Wait()
-	code, stop := context.WithTimeout(ctx, 30*time.Second)
-	defer stop()
-	if err := l.code.Close(code); err != nil {
-		h.log.Error("a revoked plugin's code is still in use", "plugin", l.name(), "error", err)
-		return
+}
+
+// endInstances ends what plugins kept for a session that is over.
+func (h *Host) endInstances(ctx context.Context, session string) {
+	for _, l := range h.catalog.running(h.catalog.now()) {
+		l.code.EndSession(ctx, session)
 	}
-	h.log.Info("plugin revoked", "plugin", l.name(), "digest", l.artifact.Digest)
 }
 
 // Close ends calls, kernels and plugins, in that order, and closes the audit
@@ -344,7 +377,7 @@ func Describe(ctx context.Context, wasm []byte) ([]byte, error) {
 		module, _ := abi.SplitOp(op)
 		modules = append(modules, module)
 	}
-	p, err := e.Compile(ctx, wasm, engine.Options{Modules: modules, MemoryMiB: 512})
+	p, err := e.Compile(ctx, wasm, engine.Options{Modules: modules, Limits: defaultLimits()})
 	if err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
