@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -197,8 +198,13 @@ func FuzzServeAlwaysAnswers(f *testing.F) {
 		if tool > 3 { // the first tools depend on their arguments alone
 			tool = 1 << 20
 		}
-		if _, err := abi.DecodeCallResponse(sdk.Serve(context.Background(), tool, frame)); err != nil {
+		answer := sdk.Serve(context.Background(), tool, frame)
+		resp, err := abi.DecodeCallResponse(answer)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if same, err := abi.EncodeCallResponse(resp); err != nil || !bytes.Equal(same, answer) {
+			t.Fatalf("answered with %q, which package abi writes as %q, %v", answer, same, err)
 		}
 	})
 }

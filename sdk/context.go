@@ -17,6 +17,16 @@ type Context struct {
 	context.Context
 	Session string // the session's id
 	Call    string // this call's id, as in the host's logs
+
+	group *group // nil where there is no call, as in tests of a function by itself
+}
+
+// Value returns what context.Context documents.
+func (c Context) Value(key any) any {
+	if key == (groupKey{}) && c.group != nil {
+		return c.group
+	}
+	return c.Context.Value(key)
 }
 
 // A Host answers for the sandbox when a tool runs natively. Authors get one

@@ -174,16 +174,3 @@ func TestTheKernelsOtherVerbs(t *testing.T) {
 		t.Errorf("%d interrupts and %d resets", h.Interrupts(), h.Resets())
 	}
 }
-
-func TestTasksAreWaitedForAndCancelled(t *testing.T) {
-	h := sdktest.New(t)
-	h.Kernel = func(r abi.KernelExecuteRequest) (abi.KernelExecuteResponse, error) {
-		if r.Code == "raise" {
-			return abi.KernelExecuteResponse{}, abi.Errorf(abi.CodeUnavailable, "no python")
-		}
-		return abi.KernelExecuteResponse{Outputs: []abi.Output{{Type: abi.OutputStream, Name: "stdout", Text: r.Code}}}, nil
-	}
-	if got := texts(call(t, h, "tasks", nil)); got != "one|unavailable: no python" {
-		t.Errorf("the tool saw %q", got)
-	}
-}

@@ -66,8 +66,17 @@
 // the call's own context is deadline_exceeded or canceled.
 //
 // A panic in a tool is recovered: the call fails with plugin_failed, and the
-// stack is on stderr, which the host keeps. A panic in a goroutine that the
-// tool started can't be recovered and traps.
+// stack is on stderr, which the host keeps. In a function that Go runs it is the
+// function's error. A panic in a goroutine that the tool started can't be
+// recovered and traps.
+//
+// # Several things at once
+//
+// Go runs a function beside others, and Wait waits for them: one drives a
+// kernel while another fetches, each in ordinary blocking calls. Goroutines of
+// the tool's own work as well, but while one of those waits for the host the
+// whole sandbox does, unless a function that Go runs is under way; and nobody
+// ends them with the call.
 //
 // # Files
 //

@@ -34,3 +34,12 @@ func contextError(ctx context.Context) *abi.Error {
 		return Errorf(abi.CodeCanceled, "the call was cancelled: %w", err)
 	}
 }
+
+// failure returns what an author's function failed with: a nil *abi.Error is
+// no error.
+func failure(err error) error {
+	if e, ok := err.(*abi.Error); ok && e == nil {
+		return nil
+	}
+	return err
+}

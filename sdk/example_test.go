@@ -2,10 +2,12 @@ package sdk_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk"
+	"github.com/sallyport-dev/sallyport/sdk/http"
 	"github.com/sallyport-dev/sallyport/sdk/kernel"
 )
 
@@ -67,6 +69,49 @@ func Example_kernel() {
 		return done.Outputs[0].Text, nil
 	}
 	_ = double
+}
+
+// Functions run beside each other: here code in a kernel beside a download.
+func ExampleGo() {
+	report := func(ctx sdk.Context, in struct {
+		URL string `json:"url"`
+	}) (string, error) {
+		model := sdk.Go(ctx, func(ctx sdk.Context) (kernel.Execution, error) {
+			return kernel.Execute(ctx, kernel.Request{Code: "fit()", Stream: abi.StreamAgent})
+		})
+		page := sdk.Go(ctx, func(ctx sdk.Context) ([]byte, error) {
+			resp, err := http.Get(ctx, in.URL)
+			if err != nil {
+				return nil, err
+			}
+			defer resp.Body.Close()
+			return io.ReadAll(resp.Body)
+		})
+		if err := sdk.Wait(ctx, model, page); err != nil {
+			return "", err // what goes on is cancelled
+		}
+		fitted, _ := model.Wait()
+		data, _ := page.Wait()
+		return fmt.Sprintf("%s, and %d bytes", fitted.Status, len(data)), nil
+	}
+	_ = report
+}
+
+// Of two sources the faster one is taken, and the other cancelled.
+func ExampleTask_Done() {
+	fastest := func(ctx sdk.Context, one, other *sdk.Task[string]) (string, error) {
+		select {
+		case <-one.Done():
+			other.Cancel()
+			return one.Wait()
+		case <-other.Done():
+			one.Cancel()
+			return other.Wait()
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	_ = fastest
 }
 
 func ExampleBadArgument() {

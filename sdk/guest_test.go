@@ -18,7 +18,7 @@ import (
 )
 
 // buildGuest compiles a plugin as plugin build does, and returns the module.
-func buildGuest(t *testing.T, dir string) []byte {
+func buildGuest(t testing.TB, dir string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "plugin.wasm")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, dir)
@@ -36,16 +36,19 @@ func buildGuest(t *testing.T, dir string) []byte {
 // A sandbox is one instance of a module over the simplest host there can be:
 // operations are answered by a function, files lie in a folder.
 type sandbox struct {
-	t       *testing.T
+	t       testing.TB
 	mod     api.Module
 	stderr  *bytes.Buffer
 	operate func(op string, f abi.Frame) ([]byte, error)
 
 	pending []byte
 	calls   []string // the operations and fetched responses, in order
+
+	begin func(ctx context.Context, op string, f abi.Frame) ([]byte, error) // answers async operations
+	tasks hostTasks
 }
 
-func newSandbox(t *testing.T, module []byte) *sandbox {
+func newSandbox(t testing.TB, module []byte) *sandbox {
 	t.Helper()
 	s := &sandbox{t: t, stderr: &bytes.Buffer{}}
 	ctx := t.Context()
@@ -94,8 +97,8 @@ func newSandbox(t *testing.T, module []byte) *sandbox {
 }
 
 // with has the operations of a part of the test answered by a function.
-func (s *sandbox) with(t *testing.T, operate func(string, abi.Frame) ([]byte, error)) *sandbox {
-	s.t, s.operate, s.calls, s.pending = t, operate, nil, nil
+func (s *sandbox) with(t testing.TB, operate func(string, abi.Frame) ([]byte, error)) *sandbox {
+	s.t, s.operate, s.calls, s.pending, s.begin, s.tasks = t, operate, nil, nil, nil, hostTasks{}
 	s.stderr.Reset()
 	return s
 }
@@ -111,13 +114,30 @@ func (s *sandbox) call(op string, m api.Module, req, reqLen, resp, respCap uint3
 	if err != nil {
 		s.t.Errorf("%s: %v", op, err)
 	}
-	answer, err := s.operate(op, f)
+	answer, err := s.answer(op, f)
 	if err != nil {
 		s.refuse(err)
 		return int64(abi.CodeOf(err))
 	}
 	s.pending = answer
 	return s.give(m, resp, respCap)
+}
+
+// answer begins tasks and waits for them, and has the rest answered.
+func (s *sandbox) answer(op string, f abi.Frame) ([]byte, error) {
+	var async abi.Async
+	if err := f.Decode(&async); err != nil {
+		return nil, err
+	}
+	switch {
+	case async.Async:
+		return s.tasks.start(s.t, f, func(ctx context.Context) ([]byte, error) { return s.begin(ctx, op, f) })
+	case op == abi.OpCallWait:
+		return s.tasks.wait(f)
+	case op == abi.OpCallCancel:
+		return s.tasks.stop(f)
+	}
+	return s.operate(op, f)
 }
 
 // refuse leaves an error as the pending response.
@@ -169,8 +189,8 @@ func (s *sandbox) describe() abi.Description {
 	return d
 }
 
-// run calls a tool by its name.
-func (s *sandbox) run(tool, arguments string) abi.CallResponse {
+// prepare writes a request, and returns what the call export takes.
+func (s *sandbox) prepare(tool, arguments string) []uint64 {
 	s.t.Helper()
 	number := -1
 	for i, t := range s.describe().Tools {
@@ -178,10 +198,7 @@ func (s *sandbox) run(tool, arguments string) abi.CallResponse {
 			number = i
 		}
 	}
-	req, err := abi.EncodeFrame(abi.CallRequest{Tool: tool, Session: "s", Call: "c", Arguments: []byte(arguments), DeadlineMS: 60_000}, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	req := request(s.t, tool, arguments)
 	got, err := s.mod.ExportedFunction(abi.ExportArena).Call(s.t.Context(), uint64(len(req)))
 	if err != nil {
 		s.t.Fatal(err)
@@ -189,11 +206,27 @@ func (s *sandbox) run(tool, arguments string) abi.CallResponse {
 	if !s.mod.Memory().Write(uint32(got[0]), req) {
 		s.t.Fatal("the arena is outside the memory")
 	}
-	resp, err := abi.DecodeCallResponse(s.enter(abi.ExportCall, uint64(number), uint64(len(req))))
+	return []uint64{uint64(number), uint64(len(req))}
+}
+
+// run calls a tool by its name.
+func (s *sandbox) run(tool, arguments string) abi.CallResponse {
+	s.t.Helper()
+	resp, err := abi.DecodeCallResponse(s.enter(abi.ExportCall, s.prepare(tool, arguments)...))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return resp
+}
+
+// trap calls a tool that ends the sandbox, and returns what the runtime says.
+func (s *sandbox) trap(tool, arguments string) error {
+	s.t.Helper()
+	_, err := s.mod.ExportedFunction(abi.ExportCall).Call(s.t.Context(), s.prepare(tool, arguments)...)
+	if err == nil {
+		s.t.Errorf("%s returned", tool)
+	}
+	return err
 }
 
 // text runs a tool and returns its text, or its error's.

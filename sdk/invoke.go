@@ -29,9 +29,5 @@ func Invoke(ctx context.Context, op string, fn Import, header any, body []byte) 
 	if err != nil {
 		return abi.Frame{}, err
 	}
-	resp, err := exchange(ctx, op, fn, req)
-	if err != nil {
-		return abi.Frame{}, err
-	}
-	return abi.DecodeFrame(resp)
+	return exchange(ctx, op, fn, req)
 }

@@ -9,18 +9,24 @@ import (
 )
 
 // Natively there are no imports: the Host of the context answers.
-var importLog, importProgress, importConfig, importWait, importCancel Import
+var importLog, importProgress, importConfig Import
 
-func exchange(ctx context.Context, op string, _ Import, frame []byte) ([]byte, error) {
+// newOperator returns none: goroutines are beside each other by themselves.
+func newOperator(*group) operator { return nil }
+
+// abandon leaves it to the error.
+func abandon(error) {}
+
+func exchange(ctx context.Context, op string, _ Import, frame []byte) (abi.Frame, error) {
 	h, err := hostOf(ctx)
 	if err != nil {
-		return nil, err
+		return abi.Frame{}, err
 	}
 	resp, err := h.Invoke(ctx, op, frame)
 	if err != nil {
-		return nil, abi.AsError(err)
+		return abi.Frame{}, abi.AsError(err)
 	}
-	return resp, nil
+	return abi.DecodeFrame(resp)
 }
 
 func nativePath(ctx context.Context, guest string) string {

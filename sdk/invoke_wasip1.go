@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -18,12 +19,6 @@ func wasmProgress(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCa
 //go:wasmimport sallyport:call config
 func wasmConfig(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
 
-//go:wasmimport sallyport:call wait
-func wasmWait(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
-
-//go:wasmimport sallyport:call cancel
-func wasmCancel(req unsafe.Pointer, reqLen uint32, resp unsafe.Pointer, respCap uint32) int64
-
 //go:wasmimport sallyport:call response
 func wasmResponse(resp unsafe.Pointer, respCap uint32) int64
 
@@ -31,8 +26,6 @@ var (
 	importLog      Import = wasmLog
 	importProgress Import = wasmProgress
 	importConfig   Import = wasmConfig
-	importWait     Import = wasmWait
-	importCancel   Import = wasmCancel
 )
 
 // pending guards the host's one pending response: a call and the fetching of
@@ -45,7 +38,30 @@ var pending struct {
 
 const responseBuffer = 64 << 10
 
-func exchange(_ context.Context, op string, fn Import, req []byte) ([]byte, error) {
+func exchange(ctx context.Context, op string, fn Import, req []byte) (abi.Frame, error) {
+	if canOverlap(op) {
+		if o := groupOf(ctx).beside(); o != nil {
+			return o.invoke(ctx, op, fn, req)
+		}
+	}
+	return exchangeAlone(op, fn, req)
+}
+
+// canOverlap says whether an operation can be a task.
+func canOverlap(op string) bool {
+	return !strings.HasPrefix(op, "call.") && op != abi.OpHTTPClose
+}
+
+// exchangeAlone carries out an operation while the whole sandbox waits.
+func exchangeAlone(op string, fn Import, req []byte) (abi.Frame, error) {
+	resp, err := exchangeBytes(op, fn, req)
+	if err != nil {
+		return abi.Frame{}, err
+	}
+	return abi.DecodeFrame(resp)
+}
+
+func exchangeBytes(op string, fn Import, req []byte) ([]byte, error) {
 	pending.Lock()
 	defer pending.Unlock()
 	if pending.buf == nil {

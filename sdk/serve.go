@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,12 +30,18 @@ func Describe() []byte {
 // abi.CallRequest and returns that of an abi.CallResponse, whatever happens. It
 // is for hosts, sdktest among them; authors don't call it.
 func Serve(ctx context.Context, number uint32, frame []byte) []byte {
+	return appendAnswer(nil, ctx, number, frame)
+}
+
+// appendAnswer appends what Serve returns.
+func appendAnswer(dst []byte, ctx context.Context, number uint32, frame []byte) []byte {
 	res, err := serve(ctx, number, frame)
-	resp := abi.CallResponse{Result: &res}
-	if err != nil {
-		resp = abi.CallResponse{Error: abi.AsError(err)}
+	var b []byte
+	if err == nil {
+		b, err = appendResult(dst, &res)
+	} else {
+		b, err = appendError(dst, abi.AsError(err))
 	}
-	b, err := abi.EncodeCallResponse(resp)
 	if err == nil {
 		return b
 	}
@@ -43,41 +50,42 @@ func Serve(ctx context.Context, number uint32, frame []byte) []byte {
 		refusal = Errorf(abi.CodeResourceExhausted, "the tool's answer is too large: %v", err).
 			WithHint("the plugin should write large results to a file and link it")
 	}
-	b, err = abi.EncodeCallResponse(abi.CallResponse{Error: refusal})
-	if err != nil {
+	if b, err = appendError(dst, refusal); err != nil {
 		panic(err) // unreachable: a short error of plain text
 	}
 	return b
 }
 
 func serve(ctx context.Context, number uint32, frame []byte) (Result, error) {
-	f, err := abi.DecodeFrame(frame)
+	req, err := readRequest(frame)
 	if err != nil {
-		return Result{}, err
-	}
-	var req abi.CallRequest
-	if err := f.Decode(&req); err != nil {
 		return Result{}, err
 	}
 	if uint64(number) >= uint64(len(tools)) {
 		return Result{}, Errorf(abi.CodeNotFound, "there is no tool %d: the plugin has %d", number, len(tools))
 	}
-	t := tools[number]
+	t := &tools[number]
 	if req.Tool != "" && req.Tool != t.Name {
 		return Result{}, Errorf(abi.CodeInvalidArgument, "tool %d is %q, not %q", number, t.Name, req.Tool).
 			WithHint("the manifest isn't this module's: build the plugin again")
 	}
 	if req.DeadlineMS > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.DeadlineMS)*time.Millisecond)
-		defer cancel()
+		d := &deadlined{Context: ctx, end: time.Now().Add(time.Duration(req.DeadlineMS) * time.Millisecond)}
+		defer d.stop()
+		ctx = d
 	}
-	return guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call}, req)
+	group := &group{}
+	res, err := guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call, group: group}, req.Arguments)
+	if stray := group.end(); stray != nil {
+		abandon(stray)
+		return Result{}, stray
+	}
+	return res, err
 }
 
 // guarded calls the tool, and turns a panic into plugin_failed. Its error is an
 // *abi.Error.
-func guarded(t tool, ctx Context, req abi.CallRequest) (res Result, err error) {
+func guarded(t *tool, ctx Context, args json.RawMessage) (res Result, err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -87,7 +95,7 @@ func guarded(t tool, ctx Context, req abi.CallRequest) (res Result, err error) {
 		res, err = Result{}, Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
 			WithHint("the plugin's stderr has the stack")
 	}()
-	res, err = t.call(ctx, req.Arguments)
+	res, err = t.call(ctx, args)
 	if err == nil {
 		return res, nil
 	}

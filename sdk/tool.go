@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"sync"
+	"unsafe"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk/internal/schema"
@@ -65,7 +67,7 @@ func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Ou
 				return Result{}, err
 			}
 			out, err := fn(ctx, in)
-			if e, ok := err.(*abi.Error); err != nil && (!ok || e != nil) { // a nil *abi.Error is none
+			if err := failure(err); err != nil {
 				return Result{}, err
 			}
 			return result(out)
@@ -95,17 +97,43 @@ func resultOf[Out any]() (json.RawMessage, func(Out) (Result, error), error) {
 }
 
 func structured[Out any](out Out) (Result, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // the text is for reading
-	if err := e.Encode(out); err != nil {
+	raw, err := marshal(out)
+	if err != nil {
 		return Result{}, Errorf(abi.CodePluginFailed, "the result can't be written as JSON: %w", err)
 	}
-	raw := bytes.TrimSpace(b.Bytes())
 	if raw[0] != '{' {
 		return Result{}, errors.New("the result is null")
 	}
-	r := ResultOf(Text(string(raw)))
+	r := ResultOf(Text(unsafe.String(&raw[0], len(raw)))) // nobody changes raw
 	r.StructuredContent = raw
 	return r, nil
 }
+
+// A marshaler is an encoder and what it writes to, for the next to use.
+type marshaler struct {
+	bytes.Buffer
+	*json.Encoder
+}
+
+var marshalers = sync.Pool{New: func() any {
+	m := &marshaler{}
+	m.Encoder = json.NewEncoder(&m.Buffer)
+	m.SetEscapeHTML(false) // the text is for reading
+	return m
+}}
+
+func marshal(v any) (json.RawMessage, error) {
+	m := marshalers.Get().(*marshaler)
+	m.Reset()
+	if err := m.Encode(v); err != nil {
+		return nil, err // and m may have failed for good
+	}
+	raw := bytes.Clone(bytes.TrimSuffix(m.Bytes(), []byte("\n")))
+	if m.Cap() <= keptBytes {
+		marshalers.Put(m)
+	}
+	return raw, nil
+}
+
+// keptBytes is how large a buffer may be that is kept for the next call.
+const keptBytes = 1 << 20

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk"
+	"github.com/sallyport-dev/sallyport/sdk/http"
 	"github.com/sallyport-dev/sallyport/sdk/kernel"
 )
 
@@ -152,41 +154,50 @@ func init() {
 		return kernel.Status(ctx, "")
 	})
 
-	sdk.Tool("tasks", "Runs two pieces of code as tasks and cancels a third.", func(ctx sdk.Context, _ nothing) (string, error) {
-		start := func(code string) (uint32, error) {
-			f, err := sdk.Invoke(ctx, abi.OpKernelExecute, nil, abi.KernelExecuteRequest{Code: code, Async: abi.Async{Async: true}}, nil)
-			if err != nil {
-				return 0, err
-			}
-			var t abi.Task
-			return t.Task, f.Decode(&t)
-		}
-		var said []string
-		for _, code := range []string{"one", "raise"} {
-			n, err := start(code)
-			if err != nil {
-				return "", err
-			}
-			got, f, err := sdk.Wait(ctx, time.Second, n)
-			if got != n {
-				return "", fmt.Errorf("waited for task %d and got %d", n, got)
-			}
-			if err != nil {
-				said = append(said, err.Error())
-				continue
-			}
-			done, err := abi.DecodeKernelExecute(f)
-			if err != nil {
-				return "", err
-			}
-			said = append(said, done.Outputs[0].Text)
-		}
-		n, err := start("three")
-		if err != nil {
+	sdk.Tool("beside", "Runs Python, and fetches a page meanwhile.", func(ctx sdk.Context, _ nothing) (string, error) {
+		run := sdk.Go(ctx, func(ctx sdk.Context) (kernel.Execution, error) {
+			return kernel.Execute(ctx, kernel.Request{Code: "slow()"})
+		})
+		page := sdk.Go(ctx, func(ctx sdk.Context) (string, error) { return fetch(ctx, "https://example.com/page") })
+		if err := sdk.Wait(ctx, run, page); err != nil {
 			return "", err
 		}
-		return strings.Join(said, "|"), sdk.Cancel(ctx, n)
+		done, _ := run.Wait()
+		text, err := page.Wait()
+		return done.Outputs[0].Text + text, err
 	})
+
+	sdk.Tool("leave", "Returns while something is running.", func(ctx sdk.Context, in struct {
+		Stray bool `json:"stray,omitempty"`
+	}) (string, error) {
+		left <- sdk.Go(ctx, func(ctx sdk.Context) (string, error) {
+			<-ctx.Done()
+			if in.Stray {
+				<-ctx.Value(strayKey{}).(chan struct{})
+			}
+			late := sdk.Go(ctx, func(sdk.Context) (string, error) { return "late", nil })
+			if _, err := late.Wait(); abi.CodeOf(err) != abi.CodeCanceled {
+				return "", fmt.Errorf("a function of a call that is over: %w", err)
+			}
+			return "ended", nil
+		})
+		return "left", nil
+	})
+}
+
+// left has the task that the tool leave left running.
+var left = make(chan *sdk.Task[string], 1)
+
+type strayKey struct{}
+
+func fetch(ctx sdk.Context, url string) (string, error) {
+	resp, err := http.Get(ctx, url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
 }
 
 // unprintable is an error whose text panics.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -123,30 +122,9 @@ func TestFunctionsSpeakTheWireVectors(t *testing.T) {
 			}
 			return nil
 		}},
-		{"wait", abi.OpCallWait, "message_wait_request", "message_wait_response", func(ctx sdk.Context) error {
-			n, f, err := sdk.Wait(ctx, time.Second, 1, 2)
-			if err != nil || n != 2 {
-				return errors.Join(err, errors.New("another task ended"))
-			}
-			done, err := abi.DecodeKernelExecute(f)
-			return errors.Join(err, image(done))
-		}},
-		{"wait for a task that failed", abi.OpCallWait, "message_wait_request", "message_wait_response_error", func(ctx sdk.Context) error {
-			if n, _, err := sdk.Wait(ctx, time.Second, 1, 2); n != 1 || abi.CodeOf(err) != abi.CodeCanceled {
-				return errors.Join(err, errors.New("the task wasn't cancelled"))
-			}
-			return nil
-		}},
-		{"cancel", abi.OpCallCancel, "message_cancel_request", "", func(ctx sdk.Context) error { return sdk.Cancel(ctx, 1) }},
 		{"execute", abi.OpKernelExecute, "message_kernel_execute_request", "message_kernel_execute_response", func(ctx sdk.Context) error {
 			done, err := kernel.Execute(ctx, kernel.Request{Code: "1+1"})
 			return errors.Join(err, image(done))
-		}},
-		{"execute as a task", abi.OpKernelExecute, "message_kernel_execute_request_full", "message_task", func(ctx sdk.Context) error {
-			_, err := sdk.Invoke(ctx, abi.OpKernelExecute, nil, abi.KernelExecuteRequest{
-				Code: "print('标题')", Language: "python", Stream: abi.StreamAgent, TimeoutMS: 5000, Async: abi.Async{Async: true},
-			}, nil)
-			return err
 		}},
 		{"execute what raises", abi.OpKernelExecute, "message_kernel_execute_request", "message_kernel_execute_response_error", func(ctx sdk.Context) error {
 			done, err := kernel.Execute(ctx, kernel.Request{Code: "1+1"})
@@ -173,13 +151,6 @@ func TestFunctionsSpeakTheWireVectors(t *testing.T) {
 			if string(b) != "hello" || r.Status != 200 || r.Header.Get("content-type") != "text/plain" || r.URL != "https://www.example.com/" || len(r.Redirects) != 1 {
 				return errors.Join(err, fmt.Errorf("it is %+v with %q", r, b))
 			}
-			return err
-		}},
-		{"fetch as a task", abi.OpHTTPFetch, "message_http_fetch_request_full", "message_task", func(ctx sdk.Context) error {
-			_, err := sdk.Invoke(ctx, abi.OpHTTPFetch, nil, abi.HTTPFetchRequest{
-				Method: "POST", URL: "https://api.example.com/v1/notes", Header: []abi.HTTPHeader{{Name: "Content-Type", Value: "application/json"}},
-				Redirect: abi.RedirectManual, TimeoutMS: 5000, MaxBytes: 65536, Async: abi.Async{Async: true},
-			}, []byte(`{"text":"hi"}`))
 			return err
 		}},
 		{"read", abi.OpHTTPRead, "message_http_read_request", "message_http_fetch_response_part message_http_read_response", func(ctx sdk.Context) error {

@@ -22,17 +22,19 @@ func TestAPluginImportsOnlyTheCapabilitiesItUses(t *testing.T) {
 		{"./testdata/kernelonly", []string{abi.ModuleCall, abi.ModuleKernel, abi.ModuleWASI}},
 		{"./testdata/httponly", []string{abi.ModuleCall, abi.ModuleHTTP, abi.ModuleWASI}},
 		{"./testdata/probe", []string{abi.ModuleCall, abi.ModuleWASI}},
+		{"./testdata/tasks", []string{abi.ModuleCall, abi.ModuleHTTP, abi.ModuleKernel, abi.ModuleWASI}},
 	}
 	for _, tt := range tests {
 		modules := modulesOf(t, buildGuest(t, tt.dir))
 		if got := slices.Sorted(maps.Keys(modules)); !slices.Equal(got, tt.modules) {
 			t.Errorf("%s imports %v, want %v", tt.dir, got, tt.modules)
 		}
-		if got := modules[abi.ModuleKernel]; len(got) > 0 && !slices.Equal(got, []string{"execute"}) {
+		tasks := tt.dir == "./testdata/tasks"
+		if got := modules[abi.ModuleKernel]; len(got) > 0 && !tasks && !slices.Equal(got, []string{"execute"}) {
 			t.Errorf("%s uses execute alone and imports %v of the kernel", tt.dir, got)
 		}
-		if got := modules[abi.ModuleCall]; slices.Contains(got, "wait") || slices.Contains(got, "cancel") {
-			t.Errorf("%s has no tasks and imports %v", tt.dir, got)
+		if got := modules[abi.ModuleCall]; slices.Contains(got, "wait") != tasks || slices.Contains(got, "cancel") != tasks {
+			t.Errorf("%s imports %v", tt.dir, got)
 		}
 	}
 }
@@ -43,7 +45,7 @@ func TestPluginsVetForTheSandbox(t *testing.T) {
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("there are no plugins for tests: %v", err)
 	}
-	for _, main := range append(sources, "testdata/kernelonly/main.go", "testdata/httponly/main.go", "testdata/probe/main.go") {
+	for _, main := range append(sources, "testdata/kernelonly/main.go", "testdata/httponly/main.go", "testdata/probe/main.go", "testdata/tasks/main.go", "testdata/adder/main.go") {
 		args = append(args, "./"+filepath.ToSlash(filepath.Dir(main)))
 	}
 	vet := exec.CommandContext(t.Context(), "go", args...)

@@ -22,8 +22,8 @@ import (
 // A Host runs tools for one test. Its fields are set before the first call.
 // Its methods may be called from several goroutines.
 type Host struct {
-	// Kernel answers executions; nil refuses them with permission_denied, as
-	// for a plugin without the capability.
+	// Kernel answers executions, one at a time of each language; nil refuses
+	// them with permission_denied, as for a plugin without the capability.
 	Kernel func(abi.KernelExecuteRequest) (abi.KernelExecuteResponse, error)
 	// KernelStatus is what a kernel's status is; zero is one that hasn't
 	// started. Kernel has to be set.
@@ -51,7 +51,8 @@ type Host struct {
 	streamed   []abi.Output
 	interrupts int
 	resets     int
-	tasks      []task
+	turns      map[string]chan struct{} // of kernels, by language
+	operations sync.WaitGroup
 
 	unreachable map[string]*abi.Error
 	bodies      map[uint32]*body // of responses, not yet read or closed
@@ -63,7 +64,8 @@ type Host struct {
 // without a description, none at all.
 func New(t testing.TB) *Host {
 	t.Helper()
-	h := &Host{t: t, dir: t.TempDir(), refused: map[string]*abi.Error{}}
+	h := &Host{t: t, dir: t.TempDir(), refused: map[string]*abi.Error{}, turns: map[string]chan struct{}{}}
+	t.Cleanup(h.operations.Wait)
 	frame, err := abi.DecodeFrame(sdk.Describe())
 	if err != nil {
 		t.Fatalf("describe: %v", err)

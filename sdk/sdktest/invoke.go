@@ -1,7 +1,11 @@
 package sdktest
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/sallyport-dev/sallyport/abi"
@@ -42,14 +46,6 @@ func (h *Host) Resets() int {
 	return h.resets
 }
 
-// A task is an async operation. It was carried out when it was asked for: a
-// test has no use for a race.
-type task struct {
-	frame []byte
-	err   error
-	done  bool // fetched by wait
-}
-
 func (h *Host) invoke(ctx context.Context, op string, frame []byte) ([]byte, error) {
 	f, err := abi.DecodeFrame(frame)
 	if err != nil {
@@ -62,23 +58,52 @@ func (h *Host) invoke(ctx context.Context, op string, frame []byte) ([]byte, err
 		return empty(), record(h, &h.progress, f)
 	case abi.OpCallConfig:
 		return abi.EncodeFrame(abi.ConfigResponse{Config: h.Config}, nil)
-	case abi.OpCallWait:
-		return h.wait(f)
-	case abi.OpCallCancel:
-		return h.cancel(f)
 	}
-	var async abi.Async
-	if err := f.Decode(&async); err != nil {
-		return nil, err
+	return h.attempt(ctx, op, f)
+}
+
+// attempt carries out an operation of a capability, for as long as ctx lasts:
+// what the test has for it may not know when a tool has cancelled it. A panic
+// there is the tool's, as is the end of a test that failed there.
+func (h *Host) attempt(ctx context.Context, op string, f abi.Frame) ([]byte, error) {
+	type outcome struct {
+		frame    []byte
+		err      error
+		panicked any
 	}
-	if !async.Async {
-		return h.operate(ctx, op, f)
+	outcomes := make(chan outcome, 1)
+	h.operations.Go(func() {
+		defer close(outcomes)
+		var o outcome
+		defer func() {
+			if o.panicked = recover(); o.panicked != nil {
+				h.t.Logf("panic in what answers %s: %v\n%s", op, o.panicked, debug.Stack())
+				outcomes <- o
+			}
+		}()
+		o.frame, o.err = h.operate(ctx, op, f)
+		outcomes <- o
+	})
+	select {
+	case o, ok := <-outcomes:
+		if !ok {
+			runtime.Goexit()
+		}
+		if o.panicked != nil {
+			panic(o.panicked)
+		}
+		return o.frame, o.err
+	case <-ctx.Done():
+		return nil, over(ctx, op)
 	}
-	resp, err := h.operate(ctx, op, f)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tasks = append(h.tasks, task{frame: resp, err: err})
-	return abi.EncodeFrame(abi.Task{Task: uint32(len(h.tasks))}, nil)
+}
+
+// over is what a host answers when the context of an operation is.
+func over(ctx context.Context, op string) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return abi.Errorf(abi.CodeDeadlineExceeded, "%s: the call's time is over", op)
+	}
+	return abi.Errorf(abi.CodeCanceled, "%s: cancelled", op)
 }
 
 // empty is the frame of the empty object.
@@ -99,7 +124,7 @@ func record[T any](h *Host, to *[]T, f abi.Frame) error {
 func (h *Host) operate(ctx context.Context, op string, f abi.Frame) ([]byte, error) {
 	switch op {
 	case abi.OpKernelExecute:
-		return h.execute(f)
+		return h.execute(ctx, f)
 	case abi.OpHTTPFetch, abi.OpHTTPRead, abi.OpHTTPClose:
 		return h.operateHTTP(ctx, op, f)
 	case abi.OpToolCall:
@@ -131,13 +156,20 @@ func (h *Host) operate(ctx context.Context, op string, f abi.Frame) ([]byte, err
 	return empty(), nil
 }
 
-func (h *Host) execute(f abi.Frame) ([]byte, error) {
+func (h *Host) execute(ctx context.Context, f abi.Frame) ([]byte, error) {
 	if h.Kernel == nil {
 		return nil, noKernel()
 	}
 	var req abi.KernelExecuteRequest
 	if err := f.Decode(&req); err != nil {
 		return nil, err
+	}
+	turn := h.kernelTurn(req.Language)
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return nil, over(ctx, abi.OpKernelExecute)
 	}
 	resp, err := h.Kernel(req)
 	if err != nil {
@@ -154,53 +186,19 @@ func (h *Host) execute(f abi.Frame) ([]byte, error) {
 	return abi.EncodeKernelExecute(resp)
 }
 
+// kernelTurn returns what is full while a kernel executes something.
+func (h *Host) kernelTurn(language string) chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	language = cmp.Or(language, "python")
+	if h.turns[language] == nil {
+		h.turns[language] = make(chan struct{}, 1)
+	}
+	return h.turns[language]
+}
+
 func noKernel() error {
 	e := abi.Errorf(abi.CodePermissionDenied, "the test's host has no kernel").WithHint("set Host.Kernel")
 	e.Grant = "kernel"
 	return e
-}
-
-func (h *Host) wait(f abi.Frame) ([]byte, error) {
-	var req abi.WaitRequest
-	if err := f.Decode(&req); err != nil {
-		return nil, err
-	}
-	if len(req.Tasks) == 0 {
-		return nil, abi.Errorf(abi.CodeInvalidArgument, "wait names no task")
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	n := req.Tasks[0] // all of them have ended
-	t, err := h.task(n)
-	if err != nil {
-		return nil, err
-	}
-	t.done = true
-	if t.err != nil {
-		return abi.EncodeFrame(abi.WaitResponse{Task: n, Error: abi.AsError(t.err)}, nil)
-	}
-	resp, err := abi.DecodeFrame(t.frame)
-	if err != nil {
-		return nil, err
-	}
-	return abi.EncodeFrame(abi.WaitResponse{Task: n, Response: resp.Header}, resp.Body)
-}
-
-func (h *Host) cancel(f abi.Frame) ([]byte, error) {
-	var req abi.CancelRequest
-	if err := f.Decode(&req); err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := h.task(req.Task)
-	return empty(), err
-}
-
-// task returns a task that hasn't been waited for; the lock is held.
-func (h *Host) task(n uint32) (*task, error) {
-	if n == 0 || int(n) > len(h.tasks) || h.tasks[n-1].done {
-		return nil, abi.Errorf(abi.CodeNotFound, "there is no task %d", n)
-	}
-	return &h.tasks[n-1], nil
 }

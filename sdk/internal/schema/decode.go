@@ -21,6 +21,16 @@ import (
 // wrong type, a value outside its bounds. Names are matched exactly, and null
 // is no value. Raw of null or of no bytes is the empty object.
 func (s *Shape) Decode(raw json.RawMessage, v reflect.Value) error {
+	if s.Read(raw, v) {
+		return nil
+	}
+	v.SetZero()
+	return s.Explain(raw, v)
+}
+
+// Explain is Decode without its short cut: it takes its time, and says what is
+// wrong.
+func (s *Shape) Explain(raw json.RawMessage, v reflect.Value) error {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 || string(raw) == "null" {
 		raw = json.RawMessage("{}")
@@ -176,17 +186,14 @@ func (s *Shape) decodeObject(raw json.RawMessage, v reflect.Value, at string) er
 		}
 	}
 	for _, f := range s.fields {
-		value, given := members[f.name]
-		switch {
-		case given:
-		case f.shape.def != nil:
-			value = f.shape.def
-		case f.required:
-			return fault(pointer(at, f.name), "is required").WithHint("%s", s.names())
-		case f.pointer || f.shape.kind != kindObject || !f.shape.optional():
-			continue
-		default:
-			value = json.RawMessage("{}") // for the defaults inside
+		value, ok := members[f.name]
+		if !ok {
+			if value, ok = f.absent(); !ok {
+				return fault(pointer(at, f.name), "is required").WithHint("%s", s.names())
+			}
+			if value == nil {
+				continue
+			}
 		}
 		to := v.FieldByIndex(f.index)
 		if f.pointer {
@@ -198,6 +205,20 @@ func (s *Shape) decodeObject(raw json.RawMessage, v reflect.Value, at string) er
 		}
 	}
 	return nil
+}
+
+// absent returns what is read for a field that isn't given: nil where it stays
+// as it is. It is false where the field has to be given.
+func (f *field) absent() (json.RawMessage, bool) {
+	switch {
+	case f.shape.def != nil:
+		return f.shape.def, true
+	case f.required:
+		return nil, false
+	case f.pointer || f.shape.kind != kindObject || !f.shape.optional():
+		return nil, true
+	}
+	return json.RawMessage("{}"), true // for the defaults inside
 }
 
 // optional says whether the object may be empty.
@@ -223,16 +244,18 @@ func (s *Shape) checkEnum(raw json.RawMessage, v reflect.Value, at string) error
 	if s.enum == nil {
 		return nil
 	}
+	if s.chosen(v) {
+		return nil
+	}
 	choices := make([]string, len(s.enum))
 	for i, choice := range s.enum {
-		want := reflect.New(s.typ)
-		if json.Unmarshal(choice, want.Interface()) == nil && want.Elem().Equal(v) {
-			return nil
-		}
 		choices[i] = string(choice)
 	}
 	return fault(at, "is %s, not one of %s", clip(raw), strings.Join(choices, ", "))
 }
+
+// chosen says whether v is one of the enum's values.
+func (s *Shape) chosen(v reflect.Value) bool { return slices.ContainsFunc(s.choices, v.Equal) }
 
 // takes says whether a value of the JSON type got can be read.
 func (s *Shape) takes(got string) bool {

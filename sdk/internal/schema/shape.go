@@ -23,6 +23,7 @@ type Shape struct {
 	elem   *Shape  // array, mapping
 
 	enum               []json.RawMessage
+	choices            []reflect.Value // the same, read
 	minimum, maximum   *bound
 	minLength, maxLen  *int
 	minItems, maxItems *int

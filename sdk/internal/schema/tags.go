@@ -92,10 +92,11 @@ func (s *Shape) setEnum(text string) error {
 		if err != nil {
 			return fmt.Errorf("enum: %w", err)
 		}
-		if err := json.Unmarshal(raw, reflect.New(s.typ).Interface()); err != nil {
+		value := reflect.New(s.typ)
+		if err := json.Unmarshal(raw, value.Interface()); err != nil {
 			return fmt.Errorf("enum: %s doesn't fit %v", raw, s.typ)
 		}
-		s.enum = append(s.enum, raw)
+		s.enum, s.choices = append(s.enum, raw), append(s.choices, value.Elem())
 	}
 	return nil
 }
