@@ -29,7 +29,7 @@ func (r *run) mounts() (mounts []engine.Mount, unmount func(), err error) {
 			if files := r.plugin.artifact.Files; files != nil {
 				m.FS = engine.ReadOnly(files)
 			} else {
-				m.Denied = abi.Errorf(abi.CodePermissionDenied, "plugin %s has no files of its own", r.plugin.name())
+				m.Denied = noFiles(r.plugin.name())
 			}
 		case abi.MountTmp:
 			tmp := &lazyScratch{dir: r.host.data.join(tmpDir)}
@@ -56,16 +56,24 @@ func (r *run) zone(zone string) (view engine.FS, denied, err error) {
 		access = *f.Zone(zone)
 	}
 	if access == abi.AccessNone {
-		e := abi.Errorf(abi.CodePermissionDenied, "plugin %s was not granted the zone %s", r.plugin.name(), zone).
-			WithHint("the operator grants it in the policy, under files: read, append or write")
-		e.Grant = "files." + zone + ": read"
-		return nil, e, nil
+		return nil, noZone(r.plugin.name(), zone), nil
 	}
 	v, err := r.Session.Workspace().FS(zone, access)
 	if err != nil {
 		return nil, nil, err
 	}
 	return auditedFS{viewFS{v}, "/" + zone, r.auditFile}, nil, nil
+}
+
+func noZone(plugin, zone string) error {
+	e := abi.Errorf(abi.CodePermissionDenied, "plugin %s was not granted the zone %s", plugin, zone).
+		WithHint("the operator grants it in the policy, under files: read, append or write")
+	e.Grant = "files." + zone + ": read"
+	return e
+}
+
+func noFiles(plugin string) error {
+	return abi.Errorf(abi.CodePermissionDenied, "plugin %s has no files of its own", plugin)
 }
 
 // viewFS is a workspace's view as engine wants it.

@@ -84,7 +84,7 @@ you grant it, and agents see only the plugins' tools, over HTTP.
 
   operators   sallyport plugin inspect · allow · list, serve, token create, secret set, audit,
               doctor
-  authors     sallyport plugin new · build · pack
+  authors     sallyport plugin new · build · test · pack
   agents      sallyport call`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

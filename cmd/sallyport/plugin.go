@@ -15,16 +15,16 @@ import (
 func newPlugin() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "make plugins, look into them, and decide which may run",
+		Short: "make plugins, test them, look into them, and decide which may run",
 		Long: `A plugin is one .wasm file: code, the schemas of its tools, and a manifest that
 says what it asks for.
 
-  authors     new, build, pack
+  authors     new, build, test, pack
   operators   inspect, allow, list`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPluginNew(), newPluginBuild(), newPluginPack(), newPluginInspect(), newPluginAllow(), newPluginList())
+	cmd.AddCommand(newPluginNew(), newPluginBuild(), newPluginTest(), newPluginPack(), newPluginInspect(), newPluginAllow(), newPluginList())
 	return cmd
 }
 
@@ -32,11 +32,12 @@ func newPluginNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new DIR",
 		Short: "start a plugin: a Go tool with a test and a README",
-		Long: `New makes a folder with a tool that works, its test, plugin.yaml and a README.
+		Long: `New makes a folder with a tool that works, its test, a recorded call of it,
+plugin.yaml and a README.
 Inside a checkout of Sallyport the SDK is taken from it; elsewhere from --sdk, or
 from the published module.`,
 		Example: `  sallyport plugin new greeter
-  cd greeter && go test ./... && sallyport plugin build`,
+  cd greeter && sallyport plugin test && sallyport plugin build`,
 		Args: exactly("DIR"),
 	}
 	name := cmd.Flags().String("name", "", "the plugin's name (default: the folder's)")
@@ -48,7 +49,7 @@ from the published module.`,
 		if err := plugin.New(plugin.NewConfig{Dir: args[0], Name: *name, SDK: *sdk}); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "made %s; next: cd %[1]s && go test ./... && sallyport plugin build\n", args[0])
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "made %s; next: cd %[1]s && sallyport plugin test && sallyport plugin build\n", args[0])
 		return err
 	}
 	return cmd

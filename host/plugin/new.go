@@ -3,6 +3,7 @@ package plugin
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"io/fs"
@@ -34,8 +35,15 @@ type NewConfig struct {
 	SDK string
 }
 
-// New writes a plugin to start from: a Go tool, its test, plugin.yaml, go.mod
-// and a README. With SDK set it builds and tests as it is.
+// places are where files of the template go that can't have their own name or
+// folder there.
+var places = map[string]string{
+	"gitignore":   ".gitignore",
+	"greet.txtar": "testdata/calls/greet.txtar",
+}
+
+// New writes a plugin to start from: a Go tool, its test, a recorded call,
+// plugin.yaml, go.mod and a README. With SDK set it builds and tests as it is.
 func New(cfg NewConfig) error {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil || cfg.Dir == "" {
@@ -81,14 +89,16 @@ func New(cfg NewConfig) error {
 	}
 	for _, t := range all.Templates() {
 		name := strings.TrimSuffix(t.Name(), ".tmpl")
-		if name == "gitignore" {
-			name = ".gitignore"
-		}
+		name = filepath.FromSlash(cmp.Or(places[name], name))
 		var out bytes.Buffer
 		if err := t.Execute(&out, values); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), out.Bytes(), 0o644); err != nil {
+		err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), out.Bytes(), 0o644)
+		}
+		if err != nil {
 			return abi.Errorf(abi.CodeUnavailable, "%s can't be written: %w", filepath.Join(cfg.Dir, name), pathless(err))
 		}
 	}

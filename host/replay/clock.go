@@ -27,9 +27,17 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
+// endOfTime is when a Clock doesn't go on: nanoseconds since 1970 have to fit
+// into 64 bits.
+var endOfTime = time.Date(2262, time.January, 1, 0, 0, 0, 0, time.UTC)
+
 // Sleep puts the clock forward, and returns at once.
 func (c *Clock) Sleep(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(max(d, 0))
+	if d = max(d, 0); d > endOfTime.Sub(c.now) {
+		c.now = endOfTime
+		return
+	}
+	c.now = c.now.Add(d)
 }

@@ -37,6 +37,8 @@ type Call struct {
 	// have to say Plain. Nil is the real ones.
 	Clock  func() time.Time
 	Random io.Reader
+	// Sleep is what the guest does where it sleeps. Nil waits for as long.
+	Sleep func(time.Duration)
 }
 
 // How a call came by its instance.
@@ -89,6 +91,7 @@ type state struct {
 	started  time.Time
 	clock    func() time.Time // nil is the real one
 	random   io.Reader        // nil is the real one
+	asleep   func(time.Duration)
 	out      output
 
 	// shut is why operations and mounts are closed at present; nil when they
@@ -159,6 +162,10 @@ func (s *state) now() time.Time {
 // sleep is the guest's, and ends with the call.
 func (s *state) sleep(ns int64) {
 	if ns <= 0 {
+		return
+	}
+	if s.asleep != nil {
+		s.asleep(time.Duration(ns))
 		return
 	}
 	t := time.NewTimer(time.Duration(ns))

@@ -173,6 +173,7 @@ func (p *Plugin) newState(ctx context.Context, c Call, shut *abi.Error) *state {
 		started:   time.Now(),
 		clock:     c.Clock,
 		random:    c.Random,
+		asleep:    c.Sleep,
 		out:       newOutput(config.OutputBytes),
 		shut:      shut,
 		maxOpen:   config.OpenFiles,
