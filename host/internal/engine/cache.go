@@ -28,7 +28,8 @@ import (
 //
 //	entry.json   the names, sizes and checksums of the other files, and the recipe
 //	module.wasm  the rewritten module
-//	image        the image that instances begin as
+//	birth        the image of its memory before anything has run
+//	snapshot     that of it once initialised, where there is one
 //	native/      what the runtime's compiler made
 //
 // An entry is made beside its place and then renamed, so it is there whole or
@@ -36,7 +37,8 @@ import (
 const (
 	entryFile  = "entry.json"
 	moduleFile = "module.wasm"
-	imageFile  = "image"
+	birthFile  = "birth"
+	snapFile   = "snapshot"
 	nativeDir  = "native"
 )
 
@@ -55,15 +57,21 @@ type checksum struct {
 	CRC32 uint32 `json:"crc32c"`
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 func sumOf(b []byte) checksum { return checksum{len(b), crc32.Checksum(b, castagnoli)} }
 
 // files returns what of a product goes into the cache.
-func (r recipe) files(module []byte, img *image) (map[string][]byte, error) {
+func (r recipe) files(module []byte, birth, snapshot *image) (map[string][]byte, error) {
 	e, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{entryFile: e, moduleFile: module, imageFile: img.encode(img.view)}, nil
+	files := map[string][]byte{entryFile: e, moduleFile: module, birthFile: birth.encode()}
+	if snapshot != nil {
+		files[snapFile] = snapshot.encode()
+	}
+	return files, nil
 }
 
 // newNative is the runtime's own cache in dir, or in memory.
@@ -79,7 +87,7 @@ func newNative(dir string) (wazero.CompilationCache, error) {
 func (e *Engine) keyOf(code []byte, o Options) string {
 	digest := sha256.Sum256(code)
 	h := sha256.New()
-	fmt.Fprintf(h, "%x %x %d %s %v %v", digest, e.fingerprint, abi.Version, runtime.GOARCH, o.Plain, o.Unmetered)
+	fmt.Fprintf(h, "%x %x %d %s %v", digest, e.fingerprint, abi.Version, runtime.GOARCH, o.Unmetered)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
@@ -139,22 +147,17 @@ func (p *product) load(ctx context.Context, e *Engine, dir string) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(name string) bool { return strings.HasPrefix(name, nativeDir+"/") }) {
 		return fmt.Errorf("%s names no native code", entryFile)
 	}
-	img, err := decodeImage(files[imageFile])
-	if err != nil {
+	if p.birth, err = decodeImage(files[birthFile], len(entry.Recipe.Globals)); err != nil {
 		return err
 	}
-	if len(img.globals) != len(entry.Recipe.Globals) {
-		img.drop()
-		return fmt.Errorf("the image has %d globals, the recipe %d", len(img.globals), len(entry.Recipe.Globals))
-	}
-	if p.plain = entry.Recipe.Plain; p.plain == "" {
-		p.snapshot = img
-	} else {
-		p.birth = img
+	if entry.Recipe.Plain == "" {
+		if p.snapshot, err = decodeImage(files[snapFile], len(entry.Recipe.Globals)); err != nil {
+			return err
+		}
 	}
 	p.metered, p.globals, p.tables = entry.Recipe.Metered, entry.Recipe.Globals, entry.Recipe.Tables
 	if err := p.compile(ctx, e, files[moduleFile], dir); err != nil {
-		return err // compile has freed the images, too
+		return err
 	}
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now) // the order of use; nothing depends on it
@@ -170,11 +173,14 @@ func store(dir string, files map[string][]byte) error {
 		return err
 	}
 	e.Files = map[string]checksum{}
-	for _, name := range []string{moduleFile, imageFile} {
-		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o600); err != nil {
+	for name, b := range files {
+		if name == entryFile {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			return err
 		}
-		e.Files[name] = sumOf(files[name])
+		e.Files[name] = sumOf(b)
 	}
 	root := os.DirFS(dir)
 	err := fs.WalkDir(root, nativeDir, func(name string, d fs.DirEntry, err error) error {

@@ -190,7 +190,7 @@ func (e *Engine) Compile(ctx context.Context, code []byte, options Options) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	p := &Plugin{engine: e, product: product, limits: options.Limits, state: options.State}
+	p := &Plugin{engine: e, product: product, limits: options.Limits, state: options.State, plain: options.Plain}
 	e.mu.Lock()
 	e.plugins[p] = struct{}{}
 	e.mu.Unlock()

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	"github.com/sallyport-dev/sallyport/host/internal/wasm"
@@ -30,10 +29,6 @@ type image struct {
 const imagePage = 4096
 
 const imageMagic = "sallyport image 1\n"
-
-// castagnoli is the table of the checksums in the cache: they find damage, and
-// who could forge them could replace the host.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // newImage makes an image of a memory whose bytes are b.
 func newImage(b []byte, globals []uint64) (*image, error) {
@@ -83,34 +78,30 @@ func writtenRuns(b []byte) func(yield func(int, []byte) bool) {
 }
 
 // encode writes the image for the cache: a head of numbers, the runs of pages
-// that aren't zero, and a checksum of all.
-func (i *image) encode(b []byte) []byte {
-	out := append(make([]byte, 0, len(b)/4), imageMagic...)
+// that aren't zero. The cache keeps a checksum of all.
+func (i *image) encode() []byte {
+	out := append(make([]byte, 0, i.size/4), imageMagic...)
 	for _, n := range []uint64{i.size, uint64(i.clock), uint64(i.arena), uint64(i.arenaSize), uint64(len(i.globals))} {
 		out = binary.LittleEndian.AppendUint64(out, n)
 	}
 	for _, g := range i.globals {
 		out = binary.LittleEndian.AppendUint64(out, g)
 	}
-	for at, run := range writtenRuns(b) {
+	for at, run := range writtenRuns(i.view) {
 		out = binary.LittleEndian.AppendUint64(out, uint64(at))
 		out = binary.LittleEndian.AppendUint64(out, uint64(len(run)))
 		out = append(out, run...)
 	}
-	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
+	return out
 }
 
-// decodeImage reads what encode wrote. It fails for anything else.
-func decodeImage(b []byte) (*image, error) {
-	const sum = 4
-	if len(b) < len(imageMagic)+5*8+sum || string(b[:len(imageMagic)]) != imageMagic {
+// decodeImage reads what encode wrote, of a module with so many globals. It
+// fails for anything else.
+func decodeImage(b []byte, globals int) (*image, error) {
+	if len(b) < len(imageMagic)+5*8 || string(b[:len(imageMagic)]) != imageMagic {
 		return nil, fmt.Errorf("not an image of a plugin")
 	}
-	body := b[:len(b)-sum]
-	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(body):]) {
-		return nil, fmt.Errorf("the checksum of an image doesn't match")
-	}
-	rest := body[len(imageMagic):]
+	rest := b[len(imageMagic):]
 	next := func() (n uint64) {
 		if len(rest) >= 8 {
 			n, rest = binary.LittleEndian.Uint64(rest), rest[8:]
@@ -118,9 +109,8 @@ func decodeImage(b []byte) (*image, error) {
 		return n
 	}
 	i := &image{size: next(), clock: int64(next()), arena: uint32(next()), arenaSize: uint32(next())}
-	globals := next()
-	if i.size > maxMemory || i.size%wasmPage != 0 || globals > uint64(len(rest)/8) {
-		return nil, fmt.Errorf("an image of %d bytes with %d globals", i.size, globals)
+	if n := next(); i.size > maxMemory || i.size%wasmPage != 0 || n != uint64(globals) || n > uint64(len(rest)/8) {
+		return nil, fmt.Errorf("an image of %d bytes with %d globals, of a module with %d", i.size, n, globals)
 	}
 	for range globals {
 		i.globals = append(i.globals, next())

@@ -23,6 +23,7 @@ type Plugin struct {
 	product *product
 	limits  abi.Limits
 	state   string
+	plain   bool // takes no snapshot, though there may be one
 	gate    gate
 
 	mu       sync.Mutex
@@ -72,7 +73,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (Answer, error) {
 	switch {
 	case len(c.Request) > abi.MaxFrameBytes:
 		return Answer{}, abi.Errorf(abi.CodeInvalidArgument, "the request has %d bytes, the bound is %d", len(c.Request), abi.MaxFrameBytes)
-	case (c.Clock != nil || c.Random != nil) && p.product.snapshot != nil:
+	case (c.Clock != nil || c.Random != nil) && !p.plain:
 		return Answer{}, abi.Errorf(abi.CodeInvalidArgument, "a clock or random bytes are given to a plugin that isn't Plain")
 	case p.state == abi.StateSession && c.Session == "":
 		return Answer{}, abi.Errorf(abi.CodeInvalidArgument, "a plugin that keeps state is called without a session")
@@ -220,7 +221,7 @@ func (p *Plugin) take(ctx context.Context, session string, s *state) (*instance,
 // module, and initialises it.
 func (p *Plugin) fresh(ctx context.Context, s *state) (*instance, string, error) {
 	img, how := p.product.snapshot, SandboxFork
-	if img == nil {
+	if img == nil || p.plain {
 		img, how = p.product.birth, SandboxPlain
 	}
 	i, err := p.product.instantiate(ctx, img, p.limits)
@@ -241,7 +242,7 @@ func (p *Plugin) give(i *instance, session string, well bool) {
 		p.giveSession(i, session, well)
 		return
 	}
-	if p.product.snapshot == nil || !well || !i.reset() {
+	if i.image != p.product.snapshot || !well || !i.reset() {
 		i.discard()
 		return
 	}

@@ -17,7 +17,7 @@ import (
 
 // A product is what admission makes of one module, whatever the limits are: the
 // rewritten module compiled in a runtime of its own, as modules that don't
-// trust each other should be, and the image that its instances begin as. It is
+// trust each other should be, and the images that its instances begin as. It is
 // shared by the plugins made of the module, and immutable once it is ready.
 type product struct {
 	key   string
@@ -33,9 +33,8 @@ type product struct {
 	metered  bool
 	globals  []string // the exports of the module's own mutable globals
 	tables   int64    // elements that its tables begin with
-	birth    *image   // what an instance is before anything runs; nil where there is a snapshot
+	birth    *image   // what an instance is before anything runs
 	snapshot *image   // what it is once initialised; nil where that can't be kept
-	plain    string   // why there is no snapshot
 }
 
 // recipe is what compiling leaves behind besides native code, for the cache.
@@ -43,7 +42,7 @@ type recipe struct {
 	Metered bool     `json:"metered"`
 	Globals []string `json:"globals"`
 	Tables  int64    `json:"tables"`
-	Plain   string   `json:"plain,omitempty"` // why there is no snapshot; the image is the birth's then
+	Plain   string   `json:"plain,omitempty"` // why there is no snapshot
 }
 
 // build makes the product of a module, without the cache.
@@ -59,8 +58,8 @@ func (p *product) build(ctx context.Context, e *Engine, m *wasm.Module, o Option
 	for _, t := range m.Tables {
 		r.Tables += int64(t.Min)
 	}
-	if o.Plain || e.config.Interpreter {
-		r.Plain = "it was asked for none"
+	if e.config.Interpreter {
+		r.Plain = "it is interpreted"
 	}
 	if err := p.compile(ctx, e, rewritten.Wasm, dir); err != nil {
 		return nil, abi.Errorf(abi.CodeInvalidArgument, "not a valid module: %w", err).WithHint("build the plugin again")
@@ -69,24 +68,18 @@ func (p *product) build(ctx context.Context, e *Engine, m *wasm.Module, o Option
 	if p.birth, err = birth(uint64(m.Memories[0].Min)*wasmPage, rewritten); err != nil {
 		return nil, err
 	}
-	kept := p.birth
 	if r.Plain == "" {
 		if r.Plain, err = p.takeSnapshot(ctx, e, o); err != nil {
 			return nil, err
 		}
 	}
+	if r.Plain != "" {
+		e.config.Logger.Debug("a plugin is initialised anew for each call", "why", r.Plain)
+	}
 	if r.Plain == outOfTime {
-		// A machine under load, perhaps: what is kept of it would be kept for good.
-		p.plain = r.Plain
-		return nil, nil
+		return nil, nil // a machine under load, perhaps: what is kept would be kept for good
 	}
-	if p.plain = r.Plain; p.plain == "" {
-		p.birth.drop()
-		p.birth, kept = nil, p.snapshot
-	} else {
-		e.config.Logger.Debug("a plugin is initialised anew for each call", "why", p.plain)
-	}
-	return r.files(rewritten.Wasm, kept)
+	return r.files(rewritten.Wasm, p.birth, p.snapshot)
 }
 
 // compile makes the runtime and compiles code in it, with native code in dir

@@ -32,7 +32,7 @@ func TestSuiteHoldsWithoutSnapshots(t *testing.T) {
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^Test", "-test.timeout=10m", "-test.v")
-	cmd.Env = append(os.Environ(), plainEnv+"=1")
+	cmd.Env = append(os.Environ(), plainEnv+"=1", scratchEnv+"="+scratch)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out.Bytes())
