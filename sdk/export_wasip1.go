@@ -28,10 +28,17 @@ func exportArena(n uint32) unsafe.Pointer {
 }
 
 //go:wasmexport sallyport_v1_describe
-func exportDescribe() uint64 { return reply(Describe()) }
+func exportDescribe() uint64 {
+	warm()
+	return reply(append(answer[:0], Describe()...))
+}
 
 //go:wasmexport sallyport_v1_call
 func exportCall(tool, n uint32) uint64 {
+	reseed()
+	if cap(answer) > keptBytes {
+		answer = nil
+	}
 	// A length beyond the arena is the host's mistake; what is there answers
 	// for it as a truncated frame.
 	frame := arena[:min(int(n), len(arena))]

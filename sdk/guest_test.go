@@ -3,6 +3,7 @@ package sdk_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -89,7 +90,7 @@ func newSandbox(t testing.TB, module []byte) *sandbox {
 		files = files.WithDirMount(t.TempDir(), mount)
 	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions(abi.ExportInitialize).
-		WithStderr(s.stderr).WithFSConfig(files).WithSysNanotime().WithSysWalltime()
+		WithStderr(s.stderr).WithRandSource(rand.Reader).WithFSConfig(files).WithSysNanotime().WithSysWalltime()
 	if s.mod, err = rt.InstantiateWithConfig(ctx, module, config); err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,18 @@ var (
 // pending guards the host's one pending response: a call and the fetching of
 // what it answered are a pair that nothing may come between. Fetched, it is no
 // longer pending, so what a file call finds is never an earlier function's.
-var pending struct {
+var pending pendingResponse
+
+type pendingResponse struct {
 	sync.Mutex
 	buf []byte // for responses of up to its length; larger ones get their own
+}
+
+// ready makes the buffer; the lock is held.
+func (p *pendingResponse) ready() {
+	if p.buf == nil {
+		p.buf = make([]byte, responseBuffer)
+	}
 }
 
 const responseBuffer = 64 << 10
@@ -64,9 +73,7 @@ func exchangeAlone(op string, fn Import, req []byte) (abi.Frame, error) {
 func exchangeBytes(op string, fn Import, req []byte) ([]byte, error) {
 	pending.Lock()
 	defer pending.Unlock()
-	if pending.buf == nil {
-		pending.buf = make([]byte, responseBuffer)
-	}
+	pending.ready()
 	n := fn(unsafe.Pointer(&req[0]), uint32(len(req)), unsafe.Pointer(&pending.buf[0]), uint32(len(pending.buf)))
 	switch {
 	case n < 0:
@@ -126,9 +133,7 @@ func pendingError(op string) *abi.Error {
 func reason(_ context.Context, err error) error {
 	pending.Lock()
 	defer pending.Unlock()
-	if pending.buf == nil {
-		pending.buf = make([]byte, responseBuffer)
-	}
+	pending.ready()
 	if e := pendingError("response"); e != nil {
 		return e.WithCause(err)
 	}

@@ -18,6 +18,7 @@ import (
 type tool struct {
 	abi.Tool
 	call func(Context, json.RawMessage) (Result, error)
+	warm func() // reads and writes its types once
 }
 
 // tools are in the order of their registration, which numbers them.
@@ -36,9 +37,10 @@ func ReadOnly() Option { return func(t *abi.Tool) { t.ReadOnly = true } }
 // a struct, whose fields and tags make the input schema; Out is a string, a
 // struct, or a Result. The package's documentation has the rules.
 //
-// It panics when the name, the description or a type can't be used. fn may be
-// called again before an earlier call has returned only in native tests: a
-// sandbox runs one call at a time.
+// It panics when the name, the description or a type can't be used. Methods that
+// write Out as JSON may be called with its zero value when the plugin is
+// described. Fn may be called again before an earlier call has returned only in
+// native tests: a sandbox runs one call at a time.
 func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Out, error), opts ...Option) {
 	if !toolName.MatchString(name) {
 		panic(fmt.Sprintf("sdk: tool name is %q: use a lower-case letter and then letters, digits and underscores", name))
@@ -71,6 +73,15 @@ func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Ou
 				return Result{}, err
 			}
 			return result(out)
+		},
+		warm: func() {
+			defer func() { _ = recover() }() // of a type's own methods, which may not expect its zero value
+			var (
+				in  In
+				out Out
+			)
+			_ = input.Decode(json.RawMessage("{}"), reflect.ValueOf(&in).Elem())
+			_, _ = result(out)
 		},
 	}
 	for _, opt := range opts {

@@ -71,7 +71,7 @@ func TestTheSandboxEndOfTheABI(t *testing.T) {
 	t.Run("describes itself", func(t *testing.T) {
 		s := box.with(t, settings(nil))
 		first, second := s.describe(), s.describe()
-		if first.ABI != abi.Version || len(first.Tools) != 7 || first.Tools[0].Name != "echo" {
+		if first.ABI != abi.Version || len(first.Tools) != 8 || first.Tools[0].Name != "echo" {
 			t.Errorf("described as %+v", first)
 		}
 		if fmt.Sprint(first) != fmt.Sprint(second) {

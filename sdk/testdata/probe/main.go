@@ -2,11 +2,18 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
+	"maps"
+	oldrand "math/rand"
+	newrand "math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/sdk"
@@ -64,6 +71,31 @@ func init() {
 		}
 		wg.Wait()
 		return fmt.Sprint(bad), nil
+	})
+}
+
+// made is a map of before any call.
+var made = func() map[int]bool {
+	m := map[int]bool{}
+	for i := range 100 {
+		m[i] = true
+	}
+	return m
+}()
+
+func init() {
+	sdk.Tool("draw", "Draws in every way there is.", func(sdk.Context, nothing) (map[string]string, error) {
+		order := func(m map[int]bool) string { return fmt.Sprint(slices.Collect(maps.Keys(m))) }
+		id := make([]byte, 16)
+		rand.Read(id)
+		return map[string]string{
+			"math/rand":    fmt.Sprint(oldrand.Int63()),
+			"math/rand/v2": fmt.Sprint(newrand.Int64()),
+			"crypto/rand":  hex.EncodeToString(id),
+			"map":          order(maps.Clone(made)),
+			"old map":      order(made),
+			"maphash":      fmt.Sprint(maphash.String(maphash.MakeSeed(), "text")),
+		}, nil
 	})
 }
 
