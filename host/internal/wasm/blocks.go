@@ -22,7 +22,7 @@ func (w *walk) open(in *instruction, at int) {
 	}
 	w.pop(params)
 	outer := w.top()
-	f := frame{op: in.op, params: params, results: results, height: w.height, dead: outer.dead, loop: outer.loop}
+	f := frame{op: in.op, params: params, results: results, height: w.height, dead: outer.dead, loop: outer.loop, wraps: outer.wraps}
 	if len(w.frames) >= maxNesting {
 		w.exceeds("its blocks are nested deeper than %d", maxNesting)
 		return
@@ -38,12 +38,16 @@ func (w *walk) open(in *instruction, at int) {
 		w.loops++
 		f.loop = w.loops
 		if !f.dead {
+			first := len(w.meter.regions) == 0 && !w.calls
+			w.wrap(&f, at, first)
 			in := w.meter.close(false)
 			w.meter.loop = f.loop
-			w.meter.openChecked(w.at, in)
+			w.meter.openTurn(w.at, in)
 		}
 	}
 	w.labels++
+	f.place, f.serial = len(w.frames), uint32(w.labels)
+	w.dispatch.open(in, at, w.at, f.place)
 	w.weight += params + results
 	w.frames = append(w.frames, f)
 	w.push(params)
@@ -75,8 +79,11 @@ func (w *walk) turn() {
 	w.push(f.params)
 }
 
-func (w *walk) close() {
+func (w *walk) close(at int) {
 	f := *w.top()
+	if f.wrapped {
+		w.edit(edit{at: at, until: w.at, kind: editEnd})
+	}
 	w.leaves(&f)
 	if f.op == opIf && f.params != f.results {
 		w.fail("an if without an else takes %d operands and leaves %d", f.params, f.results)
@@ -114,7 +121,7 @@ func (w *walk) target(depth uint32) *frame {
 	return &w.frames[len(w.frames)-1-int(depth)]
 }
 
-func (w *walk) branch(in *instruction) {
+func (w *walk) branch(in *instruction, at int) {
 	switch in.op {
 	case opReturn:
 		n := w.frames[0].results
@@ -123,6 +130,7 @@ func (w *walk) branch(in *instruction) {
 		w.leave(nil)
 	case opBr:
 		if t := w.target(in.a); t != nil {
+			t = w.redirect(t, at)
 			w.pop(t.arity())
 			w.meter.spend(1 + t.arity())
 			w.targets = append(w.targets[:0], t)
@@ -134,6 +142,7 @@ func (w *walk) branch(in *instruction) {
 		if t == nil {
 			return
 		}
+		w.redirect(t, at)
 		w.pop(t.arity())
 		w.push(t.arity())
 		w.weight += t.arity()
@@ -147,24 +156,35 @@ func (w *walk) branch(in *instruction) {
 		}
 		w.meter.open(w.at, out)
 	case opBrTable:
-		w.brTable(in)
+		w.brTable(in, at)
 	}
 }
 
-func (w *walk) brTable(in *instruction) {
+func (w *walk) brTable(in *instruction, at int) {
 	w.pop(1)
 	w.targets = w.targets[:0]
+	from, moved := len(w.branches), false
 	for range uint64(in.a) + 1 {
-		t := w.target(in.targets.u32())
+		to := in.targets.u32()
+		t := w.target(to)
 		if t == nil {
 			return
 		}
+		over := w.top().wraps - t.wraps
+		moved = moved || over > 0
+		w.branches = append(w.branches, to+over)
 		w.targets = append(w.targets, t)
 		if t.arity() != w.targets[0].arity() {
 			w.fail("the targets of a br_table take %d and %d operands", w.targets[0].arity(), t.arity())
 			return
 		}
 	}
+	if moved {
+		w.edit(edit{at: at, until: w.at, kind: editTable, index: uint32(from), count: in.a})
+	} else {
+		w.branches = w.branches[:from]
+	}
+	w.switched(at)
 	n := w.targets[0].arity()
 	w.pop(n)
 	w.weight += len(w.targets) * (1 + n)
@@ -191,4 +211,27 @@ func (w *walk) leave(targets []*frame) {
 	}
 	f.dead = true
 	w.height = f.height
+}
+
+// wrap puts a loop into another of the same type, in which the checkpoint is
+// reached: what a call keeps from registers, it keeps there, and the loop
+// itself has but a branch that is never taken.
+func (w *walk) wrap(f *frame, at int, first bool) {
+	f.wraps++
+	f.wrapped = true
+	e := edit{at: at, until: w.at, kind: editLoop}
+	if first {
+		w.firstLoop, e.index = true, 1
+	}
+	w.edit(e)
+}
+
+// redirect returns where a branch is to go, and edits it if that isn't t, or is
+// further out than it was.
+func (w *walk) redirect(t *frame, at int) *frame {
+	t, threaded := w.thread(t, at)
+	if over := w.top().wraps - t.wraps; threaded || over > 0 {
+		w.edit(edit{at: at, until: w.at, kind: editBranch, index: uint32(len(w.frames)-1-t.place) + over})
+	}
+	return t
 }

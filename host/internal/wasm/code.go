@@ -135,6 +135,7 @@ type edit struct {
 	at, until int // in the body
 	kind      editKind
 	index     uint32
+	count     uint32 // of a table
 }
 
 type editKind byte
@@ -145,6 +146,10 @@ const (
 	editDepth                   // sets the depth
 	editRefFunc                 // takes the function index
 	editHelper                  // calls the helper index
+	editLoop                    // a loop in another; index is 1 for the first of the function
+	editEnd                     // the ends of both
+	editBranch                  // branches out of index blocks
+	editTable                   // branches by the count+1 targets at index
 )
 
 func (w *walk) edit(e edit) { w.edits = append(w.edits, e) }
@@ -170,7 +175,7 @@ func (w *walk) write(body []byte, groups uint32, from int) {
 	for i, r := range w.meter.regions {
 		for len(edits) > 0 && edits[0].at < r.at {
 			c = append(c, body[at:edits[0].at]...)
-			c = w.apply(c, edits[0], depth)
+			c = w.apply(c, body, edits[0], depth)
 			at = edits[0].until
 			edits = edits[1:]
 		}
@@ -178,15 +183,19 @@ func (w *walk) write(body []byte, groups uint32, from int) {
 		at = r.at
 		c = w.charge(c, r.charge)
 		switch {
+		case i == 0 && deep && w.firstLoop:
+			c = w.frame(c).set(uint32(depth))
 		case i == 0 && deep:
-			c = w.enter(c, uint32(depth))
+			c = w.either(w.frame(c).with(opLocalTee, uint32(depth)))
+			c = w.settle(c, depth)
+		case i == 0 && w.firstLoop:
 		case i == 0 && !leaf, r.check:
 			c = w.check(c, depth)
 		}
 	}
 	for _, e := range edits {
 		c = append(c, body[at:e.at]...)
-		c = w.apply(c, e, depth)
+		c = w.apply(c, body, e, depth)
 		at = e.until
 	}
 	c = append(c, body[at:]...)
@@ -205,15 +214,29 @@ func (w *walk) frameBytes() int64 {
 	return 8 * int64(words)
 }
 
-// enter takes a frame from the depth, and reaches the checkpoint if there is no
-// fuel or no depth left.
-func (w *walk) enter(c code, depth uint32) code {
-	c = c.with(opGlobalGet, w.stackLeft()).i64(w.frameBytes()).op(opI64Sub).with(opLocalTee, depth)
-	c = c.with(opGlobalGet, w.fuel()).op(opI64Or).i64(0).op(opI64LtS)
-	return w.settle(c, int(depth))
+// frame leaves what the depth is without the function's frame.
+func (w *walk) frame(c code) code {
+	return c.with(opGlobalGet, w.stackLeft()).i64(w.frameBytes()).op(opI64Sub)
 }
 
-func (w *walk) apply(c code, e edit, depth int) code {
+// either leaves whether there is no fuel or, beneath it, no depth.
+func (w *walk) either(c code) code {
+	return c.with(opGlobalGet, w.fuel()).op(opI64Or).i64(0).op(opI64LtS)
+}
+
+// loop begins a loop, of the type that follows its byte.
+func (w *walk) loop(c code, typ []byte, first bool, depth int) code {
+	c = append(append(c, opLoop), typ...)
+	if first && depth >= 0 {
+		c = w.settle(w.either(c.get(uint32(depth))), depth)
+	} else {
+		c = w.check(c, depth)
+	}
+	c = append(append(c, opLoop), typ...)
+	return c.with(opGlobalGet, w.fuel()).i64(0).op(opI64LtS).with(opBrIf, 1)
+}
+
+func (w *walk) apply(c code, body []byte, e edit, depth int) code {
 	switch e.kind {
 	case editCall:
 		c = c.get(uint32(depth)).with(opGlobalSet, w.stackLeft())
@@ -222,6 +245,18 @@ func (w *walk) apply(c code, e edit, depth int) code {
 		return c.with(opCall, w.moved(e.index))
 	case editDepth:
 		return c.get(uint32(depth)).with(opGlobalSet, w.stackLeft())
+	case editLoop:
+		return w.loop(c, body[e.at+1:e.until], e.index == 1, depth)
+	case editEnd:
+		return c.op(opEnd, opEnd)
+	case editBranch:
+		return c.with(body[e.at], e.index)
+	case editTable:
+		c = c.with(opBrTable, e.count)
+		for _, to := range w.branches[e.index : e.index+e.count+1] {
+			c = appendLEB(c, to)
+		}
+		return c
 	case editRefFunc:
 		return c.with(opRefFunc, w.moved(e.index))
 	default:

@@ -9,6 +9,7 @@ const (
 	carryUnits = 8      // that a jump may leave to its target to charge
 	spanUnits  = 16_000 // at most from check to check within a function
 	leafUnits  = 256    // of a function that has no check
+	prepaid    = 3      // that a call pays of what the function does first
 )
 
 // A flow is what is known where control goes on. Of several that join, the
@@ -67,7 +68,7 @@ type meter struct {
 
 func (m *meter) begin(at, tailMax int) {
 	*m = meter{regions: m.regions[:0], tailMax: tailMax}
-	m.open(at, flow{live: true, region: -1, tail: -1})
+	m.open(at, flow{live: true, region: -1, tail: -1, carry: -prepaid})
 }
 
 // open begins a block where control comes from in.
@@ -82,6 +83,13 @@ func (m *meter) openChecked(at int, in flow) {
 	in.since, in.tail = 0, -1
 	m.open(at, in)
 	m.alone, m.check = true, true
+}
+
+// openTurn begins the block that begins a loop, which checks before it.
+func (m *meter) openTurn(at int, in flow) {
+	in.since, in.tail, in.carry = 0, -1, 0
+	m.open(at, in)
+	m.alone = true
 }
 
 // spend counts units of the open block.
@@ -130,10 +138,10 @@ func (m *meter) close(leave bool) flow {
 		return out
 	}
 	out.region, out.path = last+1, m.units
-	if leave && m.units <= carryUnits {
+	if leave && m.units > 0 && m.units <= carryUnits {
 		out.path, out.carry = 0, m.units
 	}
-	m.regions = append(m.regions, region{at: m.at, charge: out.path, check: m.check, loop: m.inner})
+	m.regions = append(m.regions, region{at: m.at, charge: max(0, out.path), check: m.check, loop: m.inner})
 	m.spare = 0
 	return out
 }

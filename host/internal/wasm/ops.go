@@ -214,7 +214,7 @@ func (r *reader) immediate(in *instruction) {
 			r.byte()
 		}
 	case immI32:
-		r.signed(32)
+		in.a = uint32(r.signed(32))
 	case immI64:
 		r.signed(64)
 	case imm4:

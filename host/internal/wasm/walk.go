@@ -29,10 +29,13 @@ type walk struct {
 	labels  int    // so far
 	weight  int
 
-	edits []edit
-	meter meter
-	depth depth
-	calls bool // functions that may call in their turn
+	edits     []edit
+	branches  []uint32 // where those go that were edited
+	firstLoop bool     // whether the function begins with a loop, which checks in its place
+	meter     meter
+	depth     depth
+	dispatch  dispatch
+	calls     bool // functions that may call in their turn
 }
 
 // A frame is a block that is open.
@@ -42,6 +45,11 @@ type frame struct {
 	height          int // of the operands beneath
 	dead            bool
 	loop            uint32 // the innermost, this one included
+	wrapped         bool   // a loop that was put into another
+	wraps           uint32 // loops wrapped so far, this one included
+	place           int    // among the frames
+	serial          uint32 // tells it from others at its place
+	switches        int    // of a loop that begins with a switch: which, counted from 1
 	label           flow   // what branches to its end
 	otherwise       flow   // what an if does where its condition is false
 }
@@ -59,9 +67,10 @@ func (w *walk) body() {
 	sig := w.Types[w.Functions[w.index]]
 	w.frames = append(w.frames[:0], frame{op: opBlock, results: len(sig.Results)})
 	w.height, w.highest, w.loops, w.labels, w.weight = 0, 0, 0, 0, 0
-	w.edits, w.calls = w.edits[:0], false
+	w.edits, w.branches, w.firstLoop, w.calls = w.edits[:0], w.branches[:0], false, false
 	w.meter.begin(w.at, tailMax(int(w.locals+w.wide)))
 	w.depth.begin(int(w.locals))
+	w.dispatch.begin()
 	for w.err == nil && len(w.frames) > 0 {
 		w.next()
 	}
@@ -107,13 +116,13 @@ func (w *walk) next() {
 	case opElse:
 		w.turn()
 	case opEnd:
-		w.close()
+		w.close(at)
 	case opBr, opBrIf, opBrTable, opReturn:
-		w.branch(&in)
+		w.branch(&in, at)
 	case opCall, opCallIndirect:
 		w.call(&in, at)
 	case opLocalGet, opLocalSet, opLocalTee:
-		w.local(&in)
+		w.local(&in, at)
 	case opGlobalGet, opGlobalSet:
 		w.global(&in)
 	case opTableGet, opTableSet:
@@ -129,6 +138,9 @@ func (w *walk) next() {
 		w.edit(edit{at: at, until: w.at, kind: editRefFunc, index: in.a})
 	case opMisc:
 		w.bulk(&in, at)
+	case opI32Const:
+		w.operate(0, 1)
+		w.dispatch.constant(in.a, w.at)
 	default:
 		w.operate(int(in.shape.pops), int(in.shape.pushes))
 		if in.shape.imm == immMemory || in.shape.imm == immMemLane {
@@ -145,15 +157,17 @@ func (w *walk) operate(pops, pushes int) {
 	w.push(pushes)
 }
 
-func (w *walk) local(in *instruction) {
+func (w *walk) local(in *instruction, at int) {
 	switch {
 	case in.a >= w.locals:
 		w.fail("the unknown local %d", in.a)
 	case in.op == opLocalGet:
 		w.depth.get(in.a)
+		w.dispatch.localGet(in.a, at, w.at)
 		w.operate(0, 1)
 	case in.op == opLocalSet:
 		w.depth.set(in.a)
+		w.dispatch.localSet(in.a, at, w.at)
 		w.operate(1, 0)
 	default:
 		w.depth.set(in.a)
@@ -225,7 +239,7 @@ func (w *walk) call(in *instruction, at int) {
 		w.edit(edit{at: at, until: at, kind: editDepth})
 	}
 	n, m := len(sig.Params), len(sig.Results)
-	w.meter.spend(1 + n + m)
+	w.meter.spend(1 + prepaid + n + m)
 	w.meter.called(!leaf)
 	w.calls = w.calls || !leaf
 	w.weight += n + m + w.mutable

@@ -1,0 +1,111 @@
+package wasm_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/sallyport-dev/sallyport/host/internal/wasm"
+)
+
+// quantum is the fuel that the benchmarks' checkpoint gives out at a time.
+const quantum = 100_000
+
+// instantiate makes an instance of what is rewritten.
+func instantiate(tb testing.TB, original []byte, o wasm.Options) api.Module {
+	tb.Helper()
+	ctx := context.Background()
+	rt := wazero.NewRuntime(ctx)
+	tb.Cleanup(func() { _ = rt.Close(ctx) })
+	wasi_snapshot_preview1.MustInstantiate(ctx, rt)
+	if _, err := rt.NewHostModuleBuilder(wasm.CheckpointModule).NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { stack[0] = quantum }),
+			[]api.ValueType{api.ValueTypeI64, api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
+		Export(wasm.CheckpointName).Instantiate(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	o.Keep = func(wasm.Export) bool { return true }
+	r, err := rewrite(original, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := rt.InstantiateWithConfig(ctx, r.Wasm, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, d := range r.Data {
+		if !m.Memory().Write(d.Offset, d.Bytes) {
+			tb.Fatalf("the data at %d doesn't fit", d.Offset)
+		}
+	}
+	if g, ok := m.ExportedGlobal(wasm.ExportFuel).(api.MutableGlobal); ok {
+		g.Set(1 << 50)
+		m.ExportedGlobal(wasm.ExportDepth).(api.MutableGlobal).Set(1 << 30)
+	}
+	if f := m.ExportedFunction("_initialize"); f != nil {
+		if _, err := f.Call(ctx); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return m
+}
+
+// goGuest builds the guest in a folder of testdata.
+func goGuest(tb testing.TB, name string) []byte {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), name+".wasm")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, "./testdata/"+name)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%v\n%s", err, out)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// spinner is a guest whose export turns a tight loop n times.
+func spinner() []byte {
+	g := &guest{funcs: []function{{export: "spin", params: i32, results: i32, groups: 1, locals: "\x01" + i32, code: loop +
+		get(1) + i32Const(31) + mul32 + get(0) + xor32 + set(1) +
+		get(0) + i32Const(1) + sub32 + "\x22\x00" + brIf(0) + end + get(1)}}}
+	return g.encode()
+}
+
+// BenchmarkMetering compares code as it is with metered code.
+func BenchmarkMetering(b *testing.B) {
+	for _, guest := range []struct {
+		name, export string
+		turns        uint64 // an operation
+		wasm         []byte
+	}{
+		{"loop", "spin", 1_000_000, spinner()},
+		{"json", "roundTrip", 20, goGuest(b, "json")},
+	} {
+		for _, way := range []struct {
+			name    string
+			options wasm.Options
+		}{{"plain", wasm.Options{Unmetered: true}}, {"metered", wasm.Options{}}} {
+			b.Run(guest.name+"/"+way.name, func(b *testing.B) {
+				m := instantiate(b, guest.wasm, way.options)
+				f := m.ExportedFunction(guest.export)
+				for b.Loop() {
+					if depth, ok := m.ExportedGlobal(wasm.ExportDepth).(api.MutableGlobal); ok {
+						depth.Set(8 << 20)
+					}
+					if _, err := f.Call(context.Background(), guest.turns); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
