@@ -62,7 +62,8 @@ func (s *state) failure(err error, memory *memory, full bool) error {
 		return s.interrupted(err)
 	}
 	if e, ok := errors.AsType[*limitReached](err); ok {
-		return e.err.WithCause(err)
+		own := *e.err // which err leads to, and which can't be its own cause
+		return own.WithCause(err)
 	}
 	if e, ok := errors.AsType[*errGarbage](err); ok {
 		return abi.Errorf(abi.CodePluginFailed, "%s", e.message).WithCause(err)
