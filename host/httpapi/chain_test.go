@@ -265,6 +265,53 @@ func TestACalledToolMeetsItsOwnDeadlineOrItsCallers(t *testing.T) {
 	}
 }
 
+// TestACalledToolSpendsOfItsCallersLimits lets a tool take all that its caller
+// has left, of which it has plenty itself.
+func TestACalledToolSpendsOfItsCallersLimits(t *testing.T) {
+	for _, c := range []struct {
+		limit, tool string
+		set         func(*abi.Limits)
+	}{
+		{"fuel", "badboy_loop", func(l *abi.Limits) { l.Fuel = 100_000_000 }},
+		{"host_calls", "badboy_shout", func(l *abi.Limits) { l.HostCalls = 1000 }},
+	} {
+		t.Run(c.limit, func(t *testing.T) {
+			s := newRelay(t, func(e *policy.Entry) {
+				if e.Name == "relay" {
+					c.set(&e.Limits)
+				}
+			})
+			session := s.Agent.Session()
+			s.Agent.Call(session, "relay_try", args{"tool": "files_list"}) // there is enough for a while
+			p := s.Agent.Try(session, "relay_try", args{"tool": c.tool}).Problem(t)
+			if p.Code != abi.CodeResourceExhausted || p.Limit != c.limit {
+				t.Errorf("it came to %+v", p)
+			}
+			ends := audited(t, s, session, audit.KindCallEnd)
+			if called := ends[len(ends)-2]; called.Tool != c.tool || called.Code != "resource_exhausted" {
+				t.Errorf("the called tool ended with %+v", called)
+			}
+		})
+	}
+}
+
+// TestACalledToolDoesNotWaitForAPlace has its plugin busy with an agent's call.
+func TestACalledToolDoesNotWaitForAPlace(t *testing.T) {
+	s := newRelay(t, func(e *policy.Entry) {
+		if e.Name == "badboy" {
+			e.Limits.Concurrent = 1
+		}
+	})
+	session := s.Agent.Session()
+	stream(t, t.Context(), s.Agent, session, "badboy_sleep", args{}, func(e abi.Event) bool {
+		_, refusal := try(t, s, session, "badboy_trap", args{})
+		if refusal == nil || refusal.Code != abi.CodeResourceExhausted || !refusal.Retryable || refusal.Limit != "concurrent" {
+			t.Errorf("%s: it came to %+v", e.Type, refusal)
+		}
+		return false
+	})
+}
+
 // newChain starts a host with plugins that each do what they are told, and may
 // call one another.
 func newChain(t *testing.T, names ...string) *hosttest.Stage {
