@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -95,10 +96,10 @@ func showAudit(w io.Writer, log *os.File, session string, last int, asJSON bool)
 }
 
 // target says what an entry is about: where a request went, with its path if
-// that is known, or the path of a file.
+// that is known, or the path of a file, or the tool that was called.
 func target(detail map[string]string) string {
 	if detail["host"] == "" {
-		return detail["path"]
+		return cmp.Or(detail["path"], detail["tool"])
 	}
 	return detail["scheme"] + "://" + net.JoinHostPort(detail["host"], detail["port"]) + detail["path"]
 }
