@@ -1,7 +1,6 @@
 package sdk_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -203,8 +202,8 @@ func FuzzServeAlwaysAnswers(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same, err := abi.EncodeCallResponse(resp); err != nil || !bytes.Equal(same, answer) {
-			t.Fatalf("answered with %q, which package abi writes as %q, %v", answer, same, err)
+		if r := resp.Result; r != nil && len(r.StructuredContent) > 0 && texts(*r) != string(r.StructuredContent) {
+			t.Fatalf("answered with %q", answer)
 		}
 	})
 }

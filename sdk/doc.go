@@ -70,6 +70,13 @@
 // function's error. A panic in a goroutine that the tool started can't be
 // recovered and traps.
 //
+// # What the agent sees meanwhile
+//
+// A result comes when a tool returns. Before that the agent sees what
+// Context.Progress reports, and the output of what was started with Stream of
+// package kernel or package tool, each line as it comes, while the plugin waits
+// for the end. Context.Log is for the operator.
+//
 // # Several things at once
 //
 // Go runs a function beside others, and Wait waits for them: one drives a

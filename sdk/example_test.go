@@ -77,7 +77,7 @@ func ExampleGo() {
 		URL string `json:"url"`
 	}) (string, error) {
 		model := sdk.Go(ctx, func(ctx sdk.Context) (kernel.Execution, error) {
-			return kernel.Execute(ctx, kernel.Request{Code: "fit()", Stream: abi.StreamAgent})
+			return kernel.Stream(ctx, kernel.Request{Code: "fit()"})
 		})
 		page := sdk.Go(ctx, func(ctx sdk.Context) ([]byte, error) {
 			resp, err := http.Get(ctx, in.URL)

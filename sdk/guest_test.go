@@ -99,6 +99,7 @@ func newSandbox(t testing.TB, module []byte) *sandbox {
 
 // with has the operations of a part of the test answered by a function.
 func (s *sandbox) with(t testing.TB, operate func(string, abi.Frame) ([]byte, error)) *sandbox {
+	s.tasks.end()
 	s.t, s.operate, s.calls, s.pending, s.begin, s.tasks = t, operate, nil, nil, nil, hostTasks{}
 	s.stderr.Reset()
 	return s

@@ -48,6 +48,14 @@ func (h *hostTasks) start(t testing.TB, f abi.Frame, do func(context.Context) ([
 	return abi.EncodeFrame(abi.Task{Task: uint32(len(h.all))}, nil)
 }
 
+// end cancels what is left of a call, as a host does, and waits for it.
+func (h *hostTasks) end() {
+	for _, task := range h.all {
+		task.cancel()
+		<-task.ended
+	}
+}
+
 func (h *hostTasks) wait(f abi.Frame) ([]byte, error) {
 	var req abi.WaitRequest
 	if err := f.Decode(&req); err != nil {

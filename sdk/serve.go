@@ -35,79 +35,75 @@ func Serve(ctx context.Context, number uint32, frame []byte) []byte {
 
 // appendAnswer appends what Serve returns.
 func appendAnswer(dst []byte, ctx context.Context, number uint32, frame []byte) []byte {
-	res, err := serve(ctx, number, frame)
-	var b []byte
-	if err == nil {
-		b, err = appendResult(dst, &res)
-	} else {
-		b, err = appendError(dst, abi.AsError(err))
-	}
+	b, err := serve(dst, ctx, number, frame)
 	if err == nil {
 		return b
 	}
-	refusal := Errorf(abi.CodePluginFailed, "the tool's answer can't be written: %v", err)
-	if abi.CodeOf(err) == abi.CodeResourceExhausted {
-		refusal = Errorf(abi.CodeResourceExhausted, "the tool's answer is too large: %v", err).
-			WithHint("the plugin should write large results to a file and link it")
+	if b, err = appendError(dst, err); err != nil {
+		b, err = appendError(dst, err)
 	}
-	if b, err = appendError(dst, refusal); err != nil {
+	if err != nil {
 		panic(err) // unreachable: a short error of plain text
 	}
 	return b
 }
 
-func serve(ctx context.Context, number uint32, frame []byte) (Result, error) {
-	req, err := readRequest(frame)
-	if err != nil {
-		return Result{}, err
-	}
-	if uint64(number) >= uint64(len(tools)) {
-		return Result{}, Errorf(abi.CodeNotFound, "there is no tool %d: the plugin has %d", number, len(tools))
-	}
-	t := &tools[number]
-	if req.Tool != "" && req.Tool != t.Name {
-		return Result{}, Errorf(abi.CodeInvalidArgument, "tool %d is %q, not %q", number, t.Name, req.Tool).
-			WithHint("the manifest isn't this module's: build the plugin again")
-	}
-	if req.DeadlineMS > 0 {
-		d := &deadlined{Context: ctx, end: time.Now().Add(time.Duration(req.DeadlineMS) * time.Millisecond)}
-		defer d.stop()
-		ctx = d
-	}
-	group := &group{}
-	res, err := guarded(t, Context{Context: ctx, Session: req.Session, Call: req.Call, group: group}, req.Arguments)
-	if stray := group.end(); stray != nil {
-		abandon(stray)
-		return Result{}, stray
-	}
-	return res, err
+// An invocation is what a call has of its own.
+type invocation struct {
+	deadlined
+	group
 }
 
-// guarded calls the tool, and turns a panic into plugin_failed. Its error is an
-// *abi.Error.
-func guarded(t *tool, ctx Context, args json.RawMessage) (res Result, err error) {
+func serve(dst []byte, ctx context.Context, number uint32, frame []byte) ([]byte, error) {
+	req, err := readRequest(frame)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(number) >= uint64(len(tools)) {
+		return nil, Errorf(abi.CodeNotFound, "there is no tool %d: the plugin has %d", number, len(tools))
+	}
+	t := &tools[number]
+	if req.tool != "" && req.tool != t.Name {
+		return nil, Errorf(abi.CodeInvalidArgument, "tool %d is %q, not %q", number, t.Name, req.tool).
+			WithHint("the manifest isn't this module's: build the plugin again")
+	}
+	inv := &invocation{}
+	if req.deadline > 0 {
+		inv.deadlined = deadlined{Context: ctx, end: time.Now().Add(req.deadline)}
+		defer inv.stop()
+		ctx = &inv.deadlined
+	}
+	b, err := guarded(dst, t, Context{Context: ctx, Session: req.session, Call: req.call, group: &inv.group}, req.arguments)
+	if stray := inv.group.end(); stray != nil {
+		abandon(stray)
+		return nil, stray
+	}
+	return b, err
+}
+
+// guarded appends the frame of the tool's result. Its error, which a panic is
+// as well, is an *abi.Error.
+func guarded(dst []byte, t *tool, ctx Context, args json.RawMessage) (b []byte, err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
 		fmt.Fprintf(os.Stderr, "panic in tool %s: %v\n\n%s", t.Name, v, debug.Stack())
-		res, err = Result{}, Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
+		b, err = nil, Errorf(abi.CodePluginFailed, "tool %s panicked: %s", t.Name, bounded(fmt.Sprint(v))).
 			WithHint("the plugin's stderr has the stack")
 	}()
-	res, err = t.call(ctx, args)
+	b, err = t.call(dst, ctx, args)
 	if err == nil {
-		return res, nil
+		return b, nil
 	}
 	if typed, ok := errors.AsType[*abi.Error](err); ok {
-		return Result{}, typed
+		return nil, typed
 	}
 	if over := contextError(ctx); over != nil && errors.Is(err, ctx.Err()) {
-		return Result{}, over
+		return nil, over
 	}
-	res = ResultOf(Text(err.Error()))
-	res.IsError = true
-	return res, nil
+	return appendText(dst, err.Error(), true)
 }
 
 // bounded keeps the start of a text that nobody bounded.

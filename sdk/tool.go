@@ -3,12 +3,10 @@ package sdk
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
 	"sync"
-	"unsafe"
 
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk/internal/schema"
@@ -17,7 +15,8 @@ import (
 // A tool is what Tool registered: what describe tells, and how it is called.
 type tool struct {
 	abi.Tool
-	call func(Context, json.RawMessage) (Result, error)
+	// call appends the frame of what the tool answers with.
+	call func(dst []byte, ctx Context, args json.RawMessage) ([]byte, error)
 	warm func() // reads and writes its types once
 }
 
@@ -57,31 +56,32 @@ func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Ou
 	if err != nil {
 		panic(fmt.Sprintf("sdk: tool %q: arguments: %v", name, err))
 	}
-	output, result, err := resultOf[Out]()
+	output, appendOut, err := resultOf[Out]()
 	if err != nil {
 		panic(fmt.Sprintf("sdk: tool %q: result: %v", name, err))
 	}
 	t := tool{
 		Tool: abi.Tool{Name: name, Description: description, InputSchema: input.JSON(), OutputSchema: output},
-		call: func(ctx Context, args json.RawMessage) (Result, error) {
-			var in In
-			if err := input.Decode(args, reflect.ValueOf(&in).Elem()); err != nil {
-				return Result{}, err
+		call: func(dst []byte, ctx Context, args json.RawMessage) ([]byte, error) {
+			var io struct { // in one place, of those that a call writes to
+				in  In
+				out Out
 			}
-			out, err := fn(ctx, in)
+			if err := input.Decode(args, reflect.ValueOf(&io.in).Elem()); err != nil {
+				return nil, err
+			}
+			var err error
+			io.out, err = fn(ctx, io.in)
 			if err := failure(err); err != nil {
-				return Result{}, err
+				return nil, err
 			}
-			return result(out)
+			return appendOut(dst, &io.out)
 		},
 		warm: func() {
 			defer func() { _ = recover() }() // of a type's own methods, which may not expect its zero value
-			var (
-				in  In
-				out Out
-			)
+			var in In
 			_ = input.Decode(json.RawMessage("{}"), reflect.ValueOf(&in).Elem())
-			_, _ = result(out)
+			_, _ = appendOut(nil, new(Out))
 		},
 	}
 	for _, opt := range opts {
@@ -91,33 +91,22 @@ func Tool[In, Out any](name, description string, fn func(ctx Context, in In) (Ou
 }
 
 // resultOf returns the output schema of Out, nil where there is none, and the
-// function that makes a Result of an Out.
-func resultOf[Out any]() (json.RawMessage, func(Out) (Result, error), error) {
+// function that appends the frame of an Out.
+func resultOf[Out any]() (json.RawMessage, func([]byte, *Out) ([]byte, error), error) {
 	typ := reflect.TypeFor[Out]()
 	switch typ {
 	case reflect.TypeFor[Result]():
-		return nil, func(out Out) (Result, error) { return any(out).(Result), nil }, nil
+		return nil, func(dst []byte, out *Out) ([]byte, error) { return appendResult(dst, any(out).(*Result)) }, nil
 	case reflect.TypeFor[string]():
-		return nil, func(out Out) (Result, error) { return ResultOf(Text(any(out).(string))), nil }, nil
+		return nil, func(dst []byte, out *Out) ([]byte, error) { return appendText(dst, *any(out).(*string), false) }, nil
 	}
 	output, err := schema.Output(typ)
 	if err != nil {
 		return nil, nil, err
 	}
-	return output.JSON(), structured[Out], nil
-}
-
-func structured[Out any](out Out) (Result, error) {
-	raw, err := marshal(out)
-	if err != nil {
-		return Result{}, Errorf(abi.CodePluginFailed, "the result can't be written as JSON: %w", err)
-	}
-	if raw[0] != '{' {
-		return Result{}, errors.New("the result is null")
-	}
-	r := ResultOf(Text(unsafe.String(&raw[0], len(raw)))) // nobody changes raw
-	r.StructuredContent = raw
-	return r, nil
+	return output.JSON(), func(dst []byte, out *Out) ([]byte, error) {
+		return appendStructured(dst, output, reflect.ValueOf(out).Elem())
+	}, nil
 }
 
 // A marshaler is an encoder and what it writes to, for the next to use.

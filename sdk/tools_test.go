@@ -128,7 +128,7 @@ func init() {
 	sdk.Tool("run", "Runs Python.", func(ctx sdk.Context, in struct {
 		Code string `json:"code"`
 	}) (sdk.Result, error) {
-		done, err := kernel.Execute(ctx, kernel.Request{Code: in.Code, Stream: abi.StreamAgent, Timeout: 1500 * time.Millisecond})
+		done, err := kernel.Stream(ctx, kernel.Request{Code: in.Code, Timeout: 1500 * time.Millisecond})
 		if err != nil {
 			return sdk.Result{}, err
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"time"
 
-	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/sdk"
 	"github.com/sallyport-dev/sallyport/sdk/kernel"
 )
@@ -28,10 +27,9 @@ func init() {
 }
 
 func run(ctx sdk.Context, in runArgs) (sdk.Result, error) {
-	done, err := kernel.Execute(ctx, kernel.Request{
+	done, err := kernel.Stream(ctx, kernel.Request{
 		Code:     in.Code,
 		Language: "python",
-		Stream:   abi.StreamAgent,
 		Timeout:  time.Duration(in.Timeout * float64(time.Second)),
 	})
 	if err != nil {

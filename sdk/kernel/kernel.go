@@ -12,9 +12,6 @@ import (
 type Request struct {
 	Code     string
 	Language string // "" is python
-	// Stream is where the output goes as it comes: "" keeps it for the
-	// plugin, abi.StreamAgent sends it to the agent too.
-	Stream string
 	// Timeout bounds the run, its time in the queue not counted: the code is
 	// then interrupted, the status abi.StatusTimeout, and the variables are
 	// kept. Zero is the longest that the grant allows.
@@ -29,9 +26,18 @@ type Execution = abi.KernelExecuteResponse
 type State = abi.KernelStatusResponse
 
 // Execute runs code and waits for its end. Code that raises is an Execution
-// with the status abi.StatusError, not an error.
-func Execute(ctx context.Context, r Request) (Execution, error) {
-	req := abi.KernelExecuteRequest{Code: r.Code, Language: r.Language, Stream: r.Stream}
+// with the status abi.StatusError, not an error. The outputs are the plugin's:
+// nobody sees them unless it passes them on.
+func Execute(ctx context.Context, r Request) (Execution, error) { return execute(ctx, r, "") }
+
+// Stream is Execute, and what the code prints and shows goes to the agent as it
+// comes, without the bytes of images.
+func Stream(ctx context.Context, r Request) (Execution, error) {
+	return execute(ctx, r, abi.StreamAgent)
+}
+
+func execute(ctx context.Context, r Request, stream string) (Execution, error) {
+	req := abi.KernelExecuteRequest{Code: r.Code, Language: r.Language, Stream: stream}
 	if r.Timeout > 0 {
 		req.TimeoutMS = max(1, r.Timeout.Milliseconds())
 	}

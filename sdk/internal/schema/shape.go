@@ -18,6 +18,7 @@ type Shape struct {
 	doc      string
 	format   string
 	nullable bool // outputs only: the value may be null
+	foreign  bool // outputs only: it isn't Append's to write
 
 	fields []field // object
 	elem   *Shape  // array, mapping
@@ -38,6 +39,9 @@ type field struct {
 	pointer  bool
 	required bool
 	shape    *Shape
+
+	label               []byte // outputs only: the name, as it is written
+	omitEmpty, omitZero bool
 }
 
 type kind int
@@ -68,6 +72,7 @@ var (
 	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 	typeJSONMarshaler   = reflect.TypeFor[json.Marshaler]()
 	typeTextMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
+	typeZeroer          = reflect.TypeFor[interface{ IsZero() bool }]()
 )
 
 // Input returns the shape of a tool's arguments: a struct, a map with string
@@ -104,7 +109,7 @@ func (d *deriver) root(t reflect.Type) (*Shape, error) {
 
 // derive returns the shape of t; at names the place for errors.
 func (d *deriver) derive(t reflect.Type, at string) (*Shape, error) {
-	s := &Shape{typ: t}
+	s := &Shape{typ: t, foreign: d.output && writesItself(t)}
 	switch {
 	case t == typeTime:
 		s.kind, s.format = kindText, "date-time"
@@ -207,11 +212,12 @@ func (d *deriver) structFields(s *Shape, t reflect.Type, index []int, at string)
 		if slices.ContainsFunc(s.fields, func(g field) bool { return g.name == name }) {
 			return fmt.Errorf("%s has the name %q, which another field has", place, name)
 		}
-		optional := false
 		for option := range strings.SplitSeq(options, ",") {
 			switch option {
-			case "omitempty", "omitzero":
-				optional = true
+			case "omitempty":
+				fl.omitEmpty = true
+			case "omitzero":
+				fl.omitZero = true
 			case "string":
 				return fmt.Errorf("%s: the json option string isn't supported", place)
 			}
@@ -227,7 +233,10 @@ func (d *deriver) structFields(s *Shape, t reflect.Type, index []int, at string)
 		if err := fl.shape.tags(f.Tag); err != nil {
 			return fmt.Errorf("%s: %w", place, err)
 		}
+		optional := fl.omitEmpty || fl.omitZero
 		if d.output {
+			fl.label = append(encode(name), ':')
+			fl.shape.foreign = fl.shape.foreign || !writable(name) || fl.omitZero && reflect.PointerTo(typ).Implements(typeZeroer)
 			fl.required = !optional
 			fl.shape.nullable = (fl.shape.nullable || fl.pointer) && !optional
 		} else {

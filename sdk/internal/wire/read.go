@@ -131,6 +131,20 @@ func (r *Reader) String() string {
 	return string(text)
 }
 
+// Bytes reads a string and returns a view of it. One with escapes isn't
+// ordinary.
+func (r *Reader) Bytes() []byte {
+	if r.failed || r.Peek() != '"' {
+		r.fail()
+		return nil
+	}
+	text, escaped := r.token()
+	if escaped {
+		r.fail()
+	}
+	return text
+}
+
 // Int reads an integer of at most 18 digits, written as such. -0 isn't ordinary.
 func (r *Reader) Int() int64 {
 	c := r.Peek()

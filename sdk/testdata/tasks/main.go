@@ -136,7 +136,7 @@ func init() {
 
 	sdk.Tool("wire", "Asks for what the wire vectors have.", func(ctx sdk.Context, _ nothing) (string, error) {
 		execute := sdk.Go(ctx, func(ctx sdk.Context) (kernel.Execution, error) {
-			return kernel.Execute(ctx, kernel.Request{Code: "print('标题')", Language: "python", Stream: abi.StreamAgent, Timeout: 5 * time.Second})
+			return kernel.Stream(ctx, kernel.Request{Code: "print('标题')", Language: "python", Timeout: 5 * time.Second})
 		})
 		post := sdk.Go(ctx, func(ctx sdk.Context) (*http.Response, error) {
 			return http.Do(ctx, http.Request{
