@@ -21,6 +21,7 @@ type problem struct {
 	Detail string
 	Hint   string
 	Grant  string
+	Limit  string
 }
 
 func (p *problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
@@ -82,6 +83,7 @@ type result struct {
 		Data                      []byte
 	}
 	IsError bool
+	Meta    map[string]json.RawMessage `json:"_meta"`
 }
 
 // text joins the result's text blocks.

@@ -63,7 +63,7 @@ func run(ctx context.Context, sallyport, python, pictures string) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &play{agent: agent, operator: operator, pictures: pictures, site: site, secret: st.path("policy.yaml")}
+	p := &play{agent: agent, operator: operator, pictures: pictures, site: site, secret: st.path("policy.yaml"), stage: st}
 	for i, s := range p.steps() {
 		fmt.Printf("\n%d. %s\n", i+1, s.title)
 		if err := s.do(ctx); err != nil {
@@ -96,8 +96,8 @@ func (st *stage) command(ctx context.Context, args ...string) (string, error) {
 }
 
 // set builds the plugins and writes the policy: files as it asks; python and
-// http with one host of all that they ask for; ungranted without the kernel it
-// asks for; echo as it was before its file changed; hello not at all.
+// http with one host of all that they ask for; badboy within narrow limits;
+// ungranted without the kernel it asks for; echo as it was before its file changed; hello not at all.
 func (st *stage) set(ctx context.Context) error {
 	if err := os.Mkdir(st.path("plugins"), 0o700); err != nil {
 		return err
@@ -106,6 +106,8 @@ func (st *stage) set(ctx context.Context) error {
 	sources := []struct{ name, dir string }{
 		{"python", "plugins/python"}, {"files", "plugins/files"}, {"http", "plugins/http"},
 		{"hello", "testdata/plugins/hello"}, {"echo", "testdata/plugins/echo"}, {"ungranted", "testdata/plugins/ungranted"},
+		{"badboy", "testdata/plugins/badboy"}, {"relay", "testdata/plugins/relay"}, {"counter", "testdata/plugins/counter"},
+		{"edition", "testdata/plugins/edition"},
 	}
 	for _, s := range sources {
 		if _, err := st.command(ctx, "plugin", "build", s.dir, "-o", wasm(s.name)); err != nil {
@@ -114,13 +116,14 @@ func (st *stage) set(ctx context.Context) error {
 	}
 	for _, args := range [][]string{
 		{"python", "--host", siteHost}, {"http", "--host", siteHost}, {"files"}, {"echo"}, {"ungranted", "--without", "kernel"},
+		{"badboy"}, {"relay"}, {"counter"}, {"edition"},
 	} {
 		all := append([]string{"plugin", "allow", wasm(args[0]), "--policy", st.path("policy.yaml"), "--yes"}, args[1:]...)
 		if _, err := st.command(ctx, all...); err != nil {
 			return err
 		}
 	}
-	if err := st.site.grant(st.path("policy.yaml")); err != nil {
+	if err := errors.Join(st.site.grant(st.path("policy.yaml")), limit(st.path("policy.yaml"))); err != nil {
 		return err
 	}
 	// One more custom section changes what the file is, not what it does.

@@ -20,6 +20,7 @@ type play struct {
 	pictures        string // folder to keep the chart in
 	secret          string // a file of the host's that anybody on the machine may read
 	site            *site
+	stage           *stage
 }
 
 type step struct {
@@ -37,6 +38,11 @@ func (p *play) steps() []step {
 		{"what wasn't granted is refused", p.meetRefusals},
 		{"code in the kernel tries the walls", p.tryWalls},
 		{"the network is what was granted", p.useNetwork},
+		{"every call starts clean, at little cost", p.startClean},
+		{"a hostile plugin meets its limits", p.meetLimits},
+		{"a plugin calls tools of others, where it was granted them", p.callAcross},
+		{"a plugin that keeps state keeps it for its session", p.keepSessions},
+		{"a new version takes over, and drops no call", p.takeOver},
 		{"the audit log", p.showAudit},
 	}
 }
