@@ -353,7 +353,8 @@ func (h *hostile) build(times int) ([]byte, error) {
 	return apply(wasm, h.edits)
 }
 
-// repeat writes out the lines between ";; repeat N" and ";; end".
+// repeat writes out the lines between ";; repeat N" and ";; end", with {n} for
+// how often they were before, and {n+1} for the number after.
 func repeat(text string, times int) (string, error) {
 	var out, block strings.Builder
 	n := 0
@@ -366,7 +367,10 @@ func repeat(text string, times int) (string, error) {
 				return "", fmt.Errorf("%q isn't a number of times", count)
 			}
 		case n > 0 && strings.TrimSpace(line) == ";; end":
-			out.WriteString(strings.Repeat(block.String(), n*times))
+			for i := range n * times {
+				counted := strings.NewReplacer("{n}", strconv.Itoa(i), "{n+1}", strconv.Itoa(i+1))
+				out.WriteString(counted.Replace(block.String()))
+			}
 			block.Reset()
 			n = 0
 		case n > 0:

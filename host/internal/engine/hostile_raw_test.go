@@ -243,7 +243,7 @@ func rawly(t *testing.T, h *hostile, c control) []rawReport {
 	if err != nil {
 		t.Fatal(err)
 	}
-	patience := map[string]time.Duration{"runs on": 600 * time.Millisecond, "compiles on": 2 * time.Second}[c.gets]
+	patience := map[string]time.Duration{"runs on": 400 * time.Millisecond, "compiles on": time.Second}[c.gets]
 	if patience == 0 {
 		patience = time.Minute
 	}
@@ -284,6 +284,9 @@ func rawly(t *testing.T, h *hostile, c control) []rawReport {
 				return reports
 			}
 			reports = append(reports, report)
+			if report.Stage == rawRefused || report.Stage == rawEnded {
+				return reports
+			}
 			if report.Stage == rawRunning || report.Stage == rawCompiling && c.gets == "compiles on" {
 				late = time.After(patience)
 			}

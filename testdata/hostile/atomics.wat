@@ -1,0 +1,16 @@
+;; attacks: admission.proposals, with an instruction of threads on a memory that isn't shared
+;; wat2wasm: --enable-threads
+;; with: nothing
+;; gets: unimplemented at=compile
+;; control: raw: answers 7
+(module
+  (memory (export "memory") 1)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (drop (i32.atomic.rmw.add (i32.const 2048) (i32.const 7)))
+    (call $answer (i64.load32_u (i32.const 2048)))))

@@ -1,0 +1,14 @@
+;; attacks: limits.deadline, while the plugin is asked what it is
+;; with: describe=200ms
+;; gets: deadline_exceeded
+;; control: raw, describe: runs on
+(module
+  (memory (export "memory") 1)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (loop (br 0)) (unreachable))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

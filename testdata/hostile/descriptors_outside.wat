@@ -1,0 +1,30 @@
+;; attacks: wasi.path_open, with descriptors that there aren't; the answer is how many were taken
+;; with: files
+;; gets: answers 0
+;; control: bytes 10 41 c0 00 41 80 10 => 41 04 41 80 10, bytes 10 41 c0 00 41 00 => 41 04 41 00, with files: answers 2
+(module
+  (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $taken (mut i64) (i64.const 0))
+  (func $note (param i32)
+    (if (i32.eqz (local.get 0)) (then (global.set $taken (i64.add (global.get $taken) (i64.const 1))))))
+  (data (i32.const 512) "secret")
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $note (call $prestat (i32.const -1) (i32.const 2048)))
+    (call $note (call $open (i32.const -1) (i32.const 0) (i32.const 512) (i32.const 6) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 4)))
+    (call $note (call $prestat (i32.const 0x7fffffff) (i32.const 2048)))
+    (call $note (call $open (i32.const 0x7fffffff) (i32.const 0) (i32.const 512) (i32.const 6) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 4)))
+    (call $note (call $prestat (i32.const 0x80000000) (i32.const 2048)))
+    (call $note (call $open (i32.const 0x80000000) (i32.const 0) (i32.const 512) (i32.const 6) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 4)))
+    (call $note (call $prestat (i32.const 1000000) (i32.const 2048)))
+    (call $note (call $open (i32.const 1000000) (i32.const 0) (i32.const 512) (i32.const 6) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 4)))
+    (call $note (call $prestat (i32.const 64) (i32.const 2048)))
+    (call $note (call $open (i32.const 64) (i32.const 0) (i32.const 512) (i32.const 6) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 4)))
+    (call $answer (global.get $taken))))

@@ -1,0 +1,18 @@
+;; attacks: admission.bounds, with elements that are only announced
+;; bytes: 9 01 00 41 00 0b 02 04 04 => 01 00 41 00 0b ff ff ff 0f 04 04
+;; with: nothing
+;; gets: invalid_argument|resource_exhausted at=compile
+;; control: raw: allocates 100 MiB
+(module
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (elem (i32.const 0) 4 4)
+  (func)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

@@ -1,0 +1,15 @@
+;; attacks: admission.exports, with a global where a function is asked for
+;; with: nothing
+;; gets: invalid_argument at=compile
+;; says: sallyport_v1_describe
+;; control: raw, describe: traps no function
+(module
+  (memory (export "memory") 1)
+  (global (export "sallyport_v1_describe") i64 (i64.const 0))
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

@@ -1,0 +1,20 @@
+;; attacks: limits.host_calls, with an operation that is never refused
+;; with: host_calls=500
+;; gets: resource_exhausted limit=host_calls
+;; with: deadline=200ms
+;; gets: deadline_exceeded limit=deadline
+;; control: raw: runs on
+(module
+  (import "sallyport:call" "log" (func $log (param i32 i32 i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (loop
+      (drop (call $log (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+      (br 0))
+    (unreachable)))

@@ -1,0 +1,16 @@
+;; attacks: limits.deadline, before there is a call
+;; with: deadline=200ms
+;; gets: deadline_exceeded limit=deadline
+;; after: deadline_exceeded limit=deadline
+;; control: raw: runs on
+(module
+  (memory (export "memory") 1)
+  (func (export "_initialize") (loop (br 0)))
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

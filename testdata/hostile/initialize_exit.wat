@@ -1,0 +1,18 @@
+;; attacks: abi.initialize, by ending the instance before it was called
+;; with: nothing
+;; gets: plugin_failed
+;; says: in _initialize: exit code 0
+;; after: plugin_failed
+;; control: raw: exits 0
+(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_initialize") (call $exit (i32.const 0)))
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

@@ -1,0 +1,14 @@
+;; attacks: limits.memory_mib, with a memory that is large before anything runs
+;; with: memory_mib=64
+;; gets: resource_exhausted limit=memory_mib at=compile
+;; control: raw: allocates 128 MiB
+(module
+  (memory (export "memory") 2048)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

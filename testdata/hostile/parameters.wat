@@ -1,0 +1,20 @@
+;; attacks: admission.bounds, with a function of 1001 parameters
+;; with: nothing
+;; gets: resource_exhausted at=compile
+;; says: parameters
+;; control: raw: answers 1
+(module
+  (memory (export "memory") 1)
+  (type (func (param
+    ;; repeat 1001
+    i64
+    ;; end
+    )))
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (call $answer (i64.const 1))))

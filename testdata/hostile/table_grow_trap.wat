@@ -1,0 +1,17 @@
+;; attacks: limits.table_elements, by taking for granted what it was refused
+;; with: table_elements=1000
+;; gets: plugin_failed limit=table_elements
+;; control: raw: answers 1
+;; control: with table_elements=3000: answers 1
+(module
+  (memory (export "memory") 1)
+  (table $t 10 funcref)
+  (func (export "sallyport_v1_arena") (param i32) (result i32) (i32.const 1024))
+  (func (export "sallyport_v1_describe") (result i64) (i64.const 0))
+  (func $answer (param i64) (result i64)
+    (i64.store (i32.const 8) (local.get 0))
+    (i64.const 0x800000008))
+  (func (export "sallyport_v1_call") (param $tool i32) (param i32) (result i64)
+    (if (local.get $tool) (then (return (call $answer (i64.const 42)))))
+    (drop (table.grow $t (ref.null func) (i32.const 2000)))
+    (call $answer (i64.extend_i32_u (ref.is_null (table.get $t (i32.const 2000)))))))
