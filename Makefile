@@ -7,9 +7,10 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # What the host and its tests need from Debian: bubblewrap for the walls, fonts
 # for kernels, curl for the README's commands, a C compiler for the race detector
 # and for attempts at the walls, Chromium for the test that its own sandbox stands
-# inside them, and clang with wasi-libc for the plugin written in C.
+# inside them, clang with wasi-libc for the plugin written in C, and wabt for the
+# hostile modules, which are written as text.
 DEBIAN := bubblewrap python3-venv fonts-noto-cjk curl gcc libc6-dev chromium \
-          clang lld wasi-libc libclang-rt-dev-wasm32
+          clang lld wasi-libc libclang-rt-dev-wasm32 wabt
 
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags="-s -w -X github.com/sallyport-dev/sallyport/host.Version=$(VERSION)"
 GUESTS        := $(addprefix ./,$(sort $(dir $(wildcard testdata/plugins/*/*.go))))
@@ -21,6 +22,7 @@ POLICY        := policy.yaml
 FUZZTIME      ?= 30s
 SOAK          ?= 5m
 STARTS        ?= 1000
+CALLS         ?= 200000
 
 export SALLYPORT_PYTHON := $(CURDIR)/$(VENV)/bin/python
 
@@ -73,14 +75,17 @@ check: setup ## formatting, vet for the host and for guests, lint, tidiness, bot
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./... $(GUESTS)
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./abi/... ./sdk ./sdk/kernel ./sdk/http ./plugins/... $(GUESTS)
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./abi/... ./sdk ./sdk/kernel ./sdk/http ./sdk/tool ./plugins/... $(GUESTS)
 	$(GO) tool staticcheck ./... $(GUESTS)
 	$(GO) mod tidy -diff
+	cd testdata/bench && $(GO) mod tidy -diff && $(GO) vet ./...
 	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./cmd/sallyport
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/sallyport
 
 bench: setup ## benchmarks, and the figures as `FIGURE name value`
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	@# The engine beside Extism and go-plugin, in a module of its own.
+	cd testdata/bench && $(GO) test -run '^$$' -bench . -benchtime 3s -timeout 30m ./...
 
 fuzz: ## fuzz every parser, FUZZTIME each
 	@for f in $$(git ls-files '*_test.go'); do \
@@ -90,8 +95,9 @@ fuzz: ## fuzz every parser, FUZZTIME each
 	  done; \
 	done
 
-soak: setup ## sessions made, used and ended for SOAK, and STARTS processes, looking for what they leave behind
-	SALLYPORT_SOAK=$(SOAK) SALLYPORT_SOAK_STARTS=$(STARTS) $(GO) test -run '^TestSoak' -timeout 0 -v ./host/internal/proc ./host/httpapi
+soak: setup ## sessions for SOAK, STARTS processes, CALLS calls with faults, looking for what they leave behind
+	SALLYPORT_SOAK=$(SOAK) SALLYPORT_SOAK_STARTS=$(STARTS) SALLYPORT_SOAK_CALLS=$(CALLS) \
+	  $(GO) test -run '^TestSoak' -timeout 0 -v ./host/internal/proc ./host/httpapi ./host/hosttest
 
 clean: ## remove what was built; the Python environment and make serve's data stay
 	rm -rf build
