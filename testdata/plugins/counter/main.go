@@ -31,8 +31,9 @@ func init() {
 		count = was + 1
 		return strconv.Itoa(count), nil
 	})
-	sdk.Tool("sleep", "Counts one up and sleeps for ever.", func(sdk.Context, none) (string, error) {
+	sdk.Tool("sleep", "Counts one up, says so, and sleeps for ever.", func(ctx sdk.Context, _ none) (string, error) {
 		count++
+		ctx.Progress(float64(count), 0, "asleep")
 		time.Sleep(1<<63 - 1)
 		return "", nil
 	})
