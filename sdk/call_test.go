@@ -143,6 +143,22 @@ func TestTheEndOfTheCallsTimeIsDeadlineExceeded(t *testing.T) {
 	h := sdktest.New(t)
 	h.Deadline = time.Millisecond
 	refused(t, h, "fail", args{"how": "deadline"}, abi.CodeDeadlineExceeded)
+	refused(t, h, "fail", args{"how": "poll"}, abi.CodeDeadlineExceeded)
+}
+
+func TestAContextEndsWithItsCall(t *testing.T) {
+	call(t, sdktest.New(t), "fail", args{"how": "keep"})
+	ctx := <-kept
+	derived, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := ctx.Err(); err != context.Canceled {
+		t.Errorf("the context of a call that is over has %v", err)
+	}
+	<-ctx.Done()
+	<-derived.Done()
+	if _, err := ctx.Config("colour"); abi.CodeOf(err) != abi.CodeCanceled {
+		t.Errorf("Config failed with %v", err)
+	}
 }
 
 func TestADeadlineOfTheToolsOwnIsForTheAgentToRead(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -74,6 +75,14 @@ func init() {
 		case "deadline":
 			<-ctx.Done()
 			return "", fmt.Errorf("waiting: %w", ctx.Err())
+		case "poll":
+			for ctx.Err() == nil {
+				runtime.Gosched()
+			}
+			end, _ := ctx.Deadline()
+			return "", fmt.Errorf("%v late: %w", time.Since(end), ctx.Err())
+		case "keep":
+			kept <- ctx
 		case "other deadline":
 			inner, cancel := context.WithTimeout(ctx, 0)
 			defer cancel()
@@ -189,6 +198,9 @@ func init() {
 var left = make(chan *sdk.Task[string], 1)
 
 type strayKey struct{}
+
+// kept has a context that a tool kept.
+var kept = make(chan sdk.Context, 1)
 
 func fetch(ctx sdk.Context, url string) (string, error) {
 	resp, err := http.Get(ctx, url)

@@ -18,7 +18,9 @@ const (
 
 // warm does what a call does, as far as nobody outside can tell.
 func warm() {
-	exportArena(warmArena)
+	if len(arena) == 0 { // else it is the host's
+		exportArena(warmArena)
+	}
 	if cap(answer) < warmAnswer {
 		answer = make([]byte, 0, warmAnswer)
 	}
