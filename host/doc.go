@@ -5,5 +5,7 @@
 //
 // A tool call passes two gates here. The catalog admits a plugin only when its
 // file's digest is on the operator's whitelist; the bridge lets an operation
-// through only when the plugin was granted it.
+// through only when the plugin was granted it. Between them it waits for its
+// turn, among the calls of its plugin and then among all. A version of a plugin
+// that is replaced ends the calls that it has, unless something was taken away.
 package host

@@ -193,3 +193,47 @@ func TestASessionWithoutANumberOfItsOwnGetsOne(t *testing.T) {
 		t.Errorf("the files belonged to %v, and in the next host to %v", before, after)
 	}
 }
+
+// TestTheEndOfASessionIsTold ends a session while something runs in it, and
+// then the host: whoever keeps something for a session learns of its end alone.
+func TestTheEndOfASessionIsTold(t *testing.T) {
+	var (
+		told    []string
+		running bool
+	)
+	st, err := session.Open(session.Config{Dir: t.TempDir(), NewKernel: noKernel, Ended: func(_ context.Context, id string) {
+		if running {
+			t.Error("it is told before what runs in the session has ended")
+		}
+		told = append(told, id)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := st.Create("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Create("a"); err != nil {
+		t.Fatal(err)
+	}
+	run, leave, err := first.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	running = true
+	go func() {
+		<-run.Done()
+		running = false
+		leave()
+	}()
+	if err := st.End(t.Context(), first.ID); err != nil {
+		t.Error(err)
+	}
+	if err := st.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 1 || told[0] != first.ID {
+		t.Errorf("it was told of %q, want %q", told, first.ID)
+	}
+}
