@@ -53,11 +53,19 @@ func NewReplayer(ctx context.Context, cfg ReplayConfig) (r *Replayer, err error)
 	if r.dir, err = os.MkdirTemp("", "sallyport-replay-"); err != nil {
 		return nil, abi.Errorf(abi.CodeUnavailable, "no temporary folder to play calls in: %w", err)
 	}
-	if r.engine, err = engine.New(engine.Config{Logger: cfg.Logger, CacheDir: cfg.CacheDir}); err != nil {
+	if r.engine, err = engine.New(engine.Config{Logger: cfg.Logger, CacheDir: codeDir(cfg.CacheDir)}); err != nil {
 		return r, err
 	}
 	r.code, err = repeatable(ctx, r.engine, r.artifact, r.limits)
 	return r, err
+}
+
+// codeDir is the folder of native code in a cache's; "" is none.
+func codeDir(cache string) string {
+	if cache == "" {
+		return ""
+	}
+	return filepath.Join(cache, "code")
 }
 
 // repeatable compiles a plugin so that its calls can be made again as they were.

@@ -38,6 +38,7 @@ type Config struct {
 	KernelProcesses  int `yaml:"kernel_processes"`
 	KernelProcessors int `yaml:"kernel_processors"`
 
+	CacheDir    string `yaml:"cache_dir"`
 	CAFile      string `yaml:"ca_file"`
 	MaxSessions int    `yaml:"max_sessions"`
 	LogLevel    string `yaml:"log_level"`
@@ -83,6 +84,7 @@ var settings = []setting{
 	{"kernel_memory_mib", "memory of one kernel's processes, in MiB, 128 or more; 0 is 4096", nil, func(c *Config) any { return &c.KernelMemoryMiB }, 128},
 	{"kernel_processes", "processes and threads of one kernel, 16 or more; 0 is 512", nil, func(c *Config) any { return &c.KernelProcesses }, 16},
 	{"kernel_processors", "processors' worth of time of one kernel; 0 is all that the machine has", nil, func(c *Config) any { return &c.KernelProcessors }, 0},
+	{"cache_dir", "folder of plugins' native code and kernels' fonts, to start sooner the next time; empty is one in data_dir, and none for a test", nil, func(c *Config) any { return &c.CacheDir }, 0},
 	{"ca_file", "PEM file of authorities to trust, besides the system's, in what plugins fetch; code in kernels brings its own", nil, func(c *Config) any { return &c.CAFile }, 0},
 	{"max_sessions", "sessions that may be open at once; 0 is the host's default", nil, func(c *Config) any { return &c.MaxSessions }, 0},
 	{"log_level", "debug, info, warn or error", []string{"debug", "info", "warn", "error"}, func(c *Config) any { return &c.LogLevel }, 0},

@@ -17,7 +17,7 @@ func (c Config) host(log hclog.Logger) host.Config {
 	return host.Config{
 		DataDir: c.DataDir, PluginDir: c.PluginDir, PolicyFile: c.Policy, Python: c.Python,
 		Isolation: c.Isolation, Bubblewrap: c.Bubblewrap, KernelMemoryMiB: c.KernelMemoryMiB, KernelProcesses: c.KernelProcesses, KernelProcessors: c.KernelProcessors,
-		CAFile: c.CAFile, MaxSessions: c.MaxSessions, Logger: log,
+		CacheDir: c.CacheDir, CAFile: c.CAFile, MaxSessions: c.MaxSessions, Logger: log,
 	}
 }
 

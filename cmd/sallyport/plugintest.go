@@ -86,7 +86,7 @@ it holds what servers and files said.`,
 	f.StringArrayVar(&t.hosts, "host", nil, "host that may be reached over HTTP while recording: a name, *.example.com, an address, or '*' for any; may be repeated")
 	f.StringArrayVar(&t.with, "with", nil, ".wasm file of another plugin whose tools are called while recording; may be repeated")
 	f.StringVar(&t.wasm, "wasm", "", "play with this file rather than build one, and leave the Go tests out")
-	addSettings(cmd, "python", "isolation", "bubblewrap", "ca_file")
+	addSettings(cmd, "python", "isolation", "bubblewrap", "cache_dir", "ca_file")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if strings.HasSuffix(err.Error(), "in -run") {
 			err = abi.Errorf(abi.CodeInvalidArgument, "%v", err).WithHint("write --run")
@@ -170,6 +170,12 @@ func (t *tester) test(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if t.config.CacheDir == "" { // the plugin is compiled once all the same
+		if t.config.CacheDir, err = os.MkdirTemp("", "sallyport-cache-"); err != nil {
+			return abi.Errorf(abi.CodeUnavailable, "no temporary folder to compile in: %w", err)
+		}
+		defer os.RemoveAll(t.config.CacheDir)
+	}
 	recorder, err := t.recorder(ctx, a)
 	if err != nil {
 		return err
@@ -177,7 +183,7 @@ func (t *tester) test(ctx context.Context) (err error) {
 	if recorder != nil {
 		defer func() { err = errors.Join(err, t.close(ctx, recorder)) }()
 	}
-	player, err := host.NewReplayer(ctx, host.ReplayConfig{Plugin: a})
+	player, err := host.NewReplayer(ctx, host.ReplayConfig{Plugin: a, CacheDir: t.config.CacheDir})
 	if err != nil {
 		return err
 	}

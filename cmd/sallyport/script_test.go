@@ -22,13 +22,14 @@ func binDir(t *testing.T) string {
 }
 
 // TestScripts runs the scripts of testdata, one behaviour each. In a script
-// $ROOT is the repository, and $HELLO, $FILES and $UNGRANTED are the files of
-// built plugins.
+// $ROOT is the repository, $HELLO, $FILES, $PYTHON and $UNGRANTED are the files
+// of built plugins, and $INTERPRETER is the kernels' Python.
 func TestScripts(t *testing.T) {
-	vars := []string{"ROOT=" + hosttest.Root()}
+	vars := []string{"ROOT=" + hosttest.Root(), "INTERPRETER=" + hosttest.Python(t)}
 	built := t.TempDir()
+	vars = append(vars, "SALLYPORT_CACHE_DIR="+filepath.Join(built, "cache")) // a plugin is compiled once
 	for name, dir := range map[string]string{
-		"HELLO": "testdata/plugins/hello", "UNGRANTED": "testdata/plugins/ungranted", "FILES": "plugins/files",
+		"HELLO": "testdata/plugins/hello", "UNGRANTED": "testdata/plugins/ungranted", "FILES": "plugins/files", "PYTHON": "plugins/python",
 	} {
 		out := filepath.Join(built, filepath.Base(dir)+".wasm")
 		cmd := exec.CommandContext(t.Context(), "sallyport", "plugin", "build", filepath.Join(hosttest.Root(), dir), "-o", out)

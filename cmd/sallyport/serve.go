@@ -32,7 +32,7 @@ only.`,
   sallyport serve --listen 127.0.0.1:0 --data-dir /tmp/try`,
 		Args: exactly(),
 	}
-	addSettings(cmd, "listen", "allowed_hosts", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap", "kernel_memory_mib", "kernel_processes", "kernel_processors", "ca_file", "max_sessions", "log_level", "log_format")
+	addSettings(cmd, "listen", "allowed_hosts", "data_dir", "plugin_dir", "policy", "python", "isolation", "bubblewrap", "kernel_memory_mib", "kernel_processes", "kernel_processors", "cache_dir", "ca_file", "max_sessions", "log_level", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd)
 		if err != nil {
