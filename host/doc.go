@@ -7,5 +7,6 @@
 // file's digest is on the operator's whitelist; the bridge lets an operation
 // through only when the plugin was granted it. Between them it waits for its
 // turn, among the calls of its plugin and then among all. A version of a plugin
-// that is replaced ends the calls that it has, unless something was taken away.
+// that is replaced goes on with the calls that it has, unless something was
+// taken away.
 package host
