@@ -261,7 +261,7 @@ func (t *tester) cases(a *plugin.Artifact) ([]caseFile, error) {
 	}
 	if len(paths) == 0 {
 		return nil, abi.Errorf(abi.CodeNotFound, "%s has no recorded calls", filepath.ToSlash(dir)).
-			WithHint("record the first: %s", firstCall(t.dir, a))
+			WithHint("record the first: %s %s", t.command(), firstCall(a))
 	}
 	var files []caseFile
 	var names []string
@@ -296,8 +296,21 @@ func inFile(path string, err error) error {
 	return &e
 }
 
-// firstCall is a command that records a call of a plugin's first tool.
-func firstCall(dir string, a *plugin.Artifact) string {
+// command is the beginning of a command line for the same plugin.
+func (t *tester) command() string {
+	text := "sallyport plugin test"
+	if t.dir != "." {
+		text += " " + t.dir
+	}
+	if t.wasm != "" {
+		text += " --wasm " + t.wasm
+	}
+	return text
+}
+
+// firstCall is the end of a command that records a call of a plugin's first
+// tool.
+func firstCall(a *plugin.Artifact) string {
 	tool := a.Manifest.Tools[0]
 	var schema struct {
 		Required   []string
@@ -317,11 +330,7 @@ func firstCall(dir string, a *plugin.Artifact) string {
 	if err != nil {
 		text = []byte("{}")
 	}
-	in := ""
-	if dir != "." {
-		in = " " + dir
-	}
-	return fmt.Sprintf("sallyport plugin test%s --new first --tool %s --arguments '%s'", in, tool.Name, text)
+	return fmt.Sprintf("--new first --tool %s --arguments '%s'", tool.Name, text)
 }
 
 // newCase makes the case that the flags describe.
@@ -409,11 +418,7 @@ func (t *tester) play(ctx context.Context, files []caseFile, recorder *host.Reco
 	}
 	err := abi.Errorf(abi.CodePluginFailed, "%d of %s failed", len(failed), counted(len(files), "case"))
 	if changed && recorder == nil {
-		in := ""
-		if t.dir != "." {
-			in = " " + t.dir
-		}
-		err = err.WithHint("where that is meant, record what it does now: sallyport plugin test%s --record --run '^(%s)$'", in, strings.Join(failed, "|"))
+		err = err.WithHint("where that is meant, record what it does now: %s --record --run '^(%s)$'", t.command(), strings.Join(failed, "|"))
 	}
 	return err
 }

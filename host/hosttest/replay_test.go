@@ -113,7 +113,7 @@ func TestEveryRecordedCallComesOutAsRecorded(t *testing.T) {
 			})
 		}
 	}
-	for _, dir := range []string{"plugins/python", "plugins/files", "plugins/http", "testdata/plugins/chance", "testdata/plugins/goprobe"} {
+	for _, dir := range []string{"plugins/python", "plugins/files", "plugins/http", "testdata/plugins/goprobe"} {
 		if played[dir] == 0 {
 			t.Errorf("%s has no recorded calls", dir)
 		}
@@ -167,6 +167,18 @@ tool: write
 -- arguments --
 {"path": "output/new/x", "content": "text"}
 `, []string{"-- output/new/x (no newline) --\ntext\n"}},
+		{"testdata/plugins/chance", `-- case --
+tool: draw
+seed: 42
+time: 2026-03-01T12:00:00Z
+-- arguments --
+{"sleep": "36h"}
+-- upload/old --
+old
+`, []string{
+			`\nclock: 2026-03-01T12:00:00.000`, `\nslept: 36h0m0s\n`, `\ncall: c-replay replay\n`,
+			`\nfile: /output 0 2026-03-01T12:00:00Z\n`, "-- printed --\ndrawn: ",
+		}},
 	} {
 		t.Run(path.Base(tt.plugin), func(t *testing.T) {
 			cfg := host.RecordConfig{Plugin: read(tt.plugin), Host: host.Config{
@@ -200,6 +212,25 @@ tool: write
 				t.Errorf("played it is different:\n%s", trace)
 			}
 		})
+	}
+}
+
+// The seed is what random numbers come of, in all places where a plugin has some.
+func TestAnotherSeedIsAnotherCall(t *testing.T) {
+	p := newPlayer(t, "testdata/plugins/chance")
+	draw := func(seed string) string {
+		// Nothing was recorded, so what it answers is told.
+		trace := p.play(recordedAs(t, "-- case --\ntool: draw\nseed: "+seed+"\n-- upload/old --\nold\n", "-- result --\n{}\n"))
+		if !strings.Contains(trace, "began: 2026-01-01") {
+			t.Fatalf("it is told\n%s", trace)
+		}
+		return trace
+	}
+	if one, again := draw("1"), draw("1"); one != again {
+		t.Errorf("the same seed:\n%s\n%s", one, again)
+	}
+	if one, two := draw("1"), draw("2"); one == two {
+		t.Errorf("seeds 1 and 2:\n%s", one)
 	}
 }
 
