@@ -19,7 +19,7 @@ const timed = uint64(deadline / 1e6)
 func BenchmarkFresh(b *testing.B) {
 	m := compare(b,
 		side{"extism", 1, freshExtism(b, 0)},
-		side{"ours", 20, ours(b, engine.Options{}).add},
+		side{"ours", 5, ours(b, engine.Options{}).add},
 	)
 	figure("engine/fresh-vs-extism", m[0]/m[1])
 }
@@ -29,13 +29,13 @@ func BenchmarkFresh(b *testing.B) {
 // ours from a clean snapshot.
 func BenchmarkWarm(b *testing.B) {
 	m := compare(b,
-		side{"extism", 50, warmExtism(b, timed, "add", object, incremented)},
-		side{"goplugin", 50, warmGoPlugin(b, true)},
-		side{"ours-session", 50, ours(b, engine.Options{State: abi.StateSession}).add},
-		side{"ours-clean", 50, ours(b, engine.Options{}).add},
+		side{"extism", 10, warmExtism(b, timed, "add", object, incremented)},
+		side{"goplugin", 10, warmGoPlugin(b, true)},
+		side{"ours-session", 10, ours(b, engine.Options{State: abi.StateSession}).add},
+		side{"ours-clean", 10, ours(b, engine.Options{}).add},
 		// What no figure is made of: theirs when nothing can stop a guest.
-		side{"extism-endless", 50, warmExtism(b, 0, "add", object, incremented)},
-		side{"goplugin-endless", 50, warmGoPlugin(b, false)},
+		side{"extism-endless", 10, warmExtism(b, 0, "add", object, incremented)},
+		side{"goplugin-endless", 10, warmGoPlugin(b, false)},
 	)
 	figure("engine/warm-vs-extism", m[0]/m[2])
 	figure("engine/clean-vs-their-warm", m[0]/m[3])
@@ -53,17 +53,27 @@ func BenchmarkBytes64k(b *testing.B) {
 	}
 	echo := func(p plugin) func() error {
 		return func() error {
-			r, err := p.call(context.Background(), toolEcho, string(arguments), nil)
+			r, err := p.call(context.Background(), toolEcho, string(arguments))
 			if err != nil {
 				return err
 			}
 			return same(r.Content[0].Text, text)
 		}
 	}
+	session := ours(b, engine.Options{State: abi.StateSession})
+	frame, err := frameOf(toolEcho, string(arguments))
+	if err != nil {
+		b.Fatal(err)
+	}
 	m := compare(b,
-		side{"extism", 5, warmExtism(b, timed, "echo", text, text)},
-		side{"ours-session", 5, echo(ours(b, engine.Options{State: abi.StateSession}))},
-		side{"ours-clean", 5, echo(ours(b, engine.Options{}))},
+		side{"extism", 1, warmExtism(b, timed, "echo", text, text)},
+		side{"ours-session", 1, echo(session)},
+		side{"ours-clean", 1, echo(ours(b, engine.Options{}))},
+		// Without the host's reading and writing of JSON.
+		side{"ours-frames", 1, func() error {
+			_, err := session.Call(context.Background(), engine.Call{Tool: toolEcho, Request: frame, Session: session.session})
+			return err
+		}},
 	)
 	figure("engine/bytes64k-vs-extism", m[0]/m[1])
 }
@@ -73,13 +83,13 @@ func BenchmarkMeter(b *testing.B) {
 	metered := ours(b, engine.Options{State: abi.StateSession})
 	unmetered := ours(b, engine.Options{State: abi.StateSession, Unmetered: true})
 	b.Run("json", func(b *testing.B) {
-		m := compare(b, side{"metered", 50, metered.add}, side{"unmetered", 50, unmetered.add})
+		m := compare(b, side{"metered", 10, metered.add}, side{"unmetered", 10, unmetered.add})
 		figure("engine/meter-cost", m[0]/m[1])
 	})
 	b.Run("spin", func(b *testing.B) {
 		spin := func(p plugin) func() error {
 			return func() error {
-				_, err := p.call(context.Background(), toolSpin, fmt.Sprintf(`{"turns":%d}`, 1_000_000), nil)
+				_, err := p.call(context.Background(), toolSpin, fmt.Sprintf(`{"turns":%d}`, 1_000_000))
 				return err
 			}
 		}
@@ -92,8 +102,8 @@ func BenchmarkMeter(b *testing.B) {
 // sandbox costs.
 func BenchmarkCleanNoop(b *testing.B) {
 	p := ours(b, engine.Options{})
-	m := compare(b, side{"ours", 50, func() error {
-		_, err := p.call(context.Background(), toolNothing, `{}`, nil)
+	m := compare(b, side{"ours", 10, func() error {
+		_, err := p.call(context.Background(), toolNothing, `{}`)
 		return err
 	}})
 	figure("engine/clean-noop-us", m[0]*1e6)

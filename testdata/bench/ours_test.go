@@ -23,10 +23,9 @@ const (
 	toolEcho
 	toolNothing
 	toolSpin
-	toolHostile
 )
 
-var toolNames = []string{"add", "echo", "nothing", "spin", "hostile"}
+var toolNames = []string{"add", "echo", "nothing", "spin"}
 
 func newEngine(b *testing.B, config engine.Config) *engine.Engine {
 	b.Helper()
@@ -62,18 +61,22 @@ func ours(b *testing.B, options engine.Options) plugin {
 	return plugin{p, ""}
 }
 
-// call runs a tool: from arguments to a result, as the host does it.
-func (p plugin) call(ctx context.Context, tool int, arguments string, dispatch engine.Dispatch) (*abi.Result, error) {
-	ctx, stop := context.WithTimeout(ctx, deadline)
-	defer stop()
-	frame, err := abi.EncodeFrame(abi.CallRequest{
+func frameOf(tool int, arguments string) ([]byte, error) {
+	return abi.EncodeFrame(abi.CallRequest{
 		Tool: toolNames[tool], Session: "s-0123456789", Call: "c-0123456789abcdef",
 		Arguments: json.RawMessage(arguments), DeadlineMS: deadline.Milliseconds(),
 	}, nil)
+}
+
+// call runs a tool: from arguments to a result, as the host does it.
+func (p plugin) call(ctx context.Context, tool int, arguments string) (*abi.Result, error) {
+	ctx, stop := context.WithTimeout(ctx, deadline)
+	defer stop()
+	frame, err := frameOf(tool, arguments)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := p.Call(ctx, engine.Call{Tool: uint32(tool), Request: frame, Session: p.session, Dispatch: dispatch})
+	answer, err := p.Call(ctx, engine.Call{Tool: uint32(tool), Request: frame, Session: p.session})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +92,7 @@ func (p plugin) call(ctx context.Context, tool int, arguments string, dispatch e
 
 // add calls the tool that all guests have.
 func (p plugin) add() error {
-	r, err := p.call(context.Background(), toolAdd, object, nil)
+	r, err := p.call(context.Background(), toolAdd, object)
 	if err != nil {
 		return err
 	}

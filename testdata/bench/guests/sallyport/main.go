@@ -35,17 +35,6 @@ func init() {
 		out.Sum = spin(in.Turns)
 		return out, nil
 	})
-	sdk.Tool("hostile", "Never ends, in the way that it is told.", func(ctx sdk.Context, in struct {
-		Loop string `json:"loop"`
-	}) (string, error) {
-		loop := loops[in.Loop]
-		if loop == nil {
-			return "", sdk.BadArgument("/loop", "there is no loop %q", in.Loop)
-		}
-		ctx.Progress(0, 0, "the loop begins")
-		loop()
-		return "it ended", nil
-	})
 }
 
 //go:noinline
