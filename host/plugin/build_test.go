@@ -207,7 +207,7 @@ func TestNewPluginPassesItsOwnTests(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if got, want := strings.Join(names, " "), ".gitignore README.md go.mod main.go main_test.go plugin.yaml"; got != want {
+	if got, want := strings.Join(names, " "), ".gitignore README.md go.mod main.go main_test.go plugin.yaml testdata"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	out, err := exec.CommandContext(t.Context(), "gofmt", "-l", dir).CombinedOutput()
