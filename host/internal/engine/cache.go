@@ -83,9 +83,11 @@ func newNative(dir string) (wazero.CompilationCache, error) {
 }
 
 // keyOf names the product of a module: it changes with everything that the
-// product depends on, the way that modules are rewritten included.
-func (e *Engine) keyOf(code []byte, o Options) string {
-	digest := sha256.Sum256(code)
+// product depends on, the way that modules are rewritten included. A plugin's
+// manifest and files are not of it, so a version with the same code is ready at
+// once.
+func (e *Engine) keyOf(m *wasm.Module, o Options) string {
+	digest := sha256.Sum256(m.Without(abi.SectionManifest, abi.SectionFiles))
 	h := sha256.New()
 	fmt.Fprintf(h, "%x %x %d %s %v", digest, e.fingerprint, abi.Version, runtime.GOARCH, o.Unmetered)
 	return hex.EncodeToString(h.Sum(nil)[:16])
@@ -255,7 +257,7 @@ func ownDir(dir string) error {
 
 // obtain makes a product: of its entry in the cache, or anew and into the
 // cache. A cache that fails costs time and nothing else.
-func (p *product) obtain(ctx context.Context, e *Engine, code []byte, o Options) error {
+func (p *product) obtain(ctx context.Context, e *Engine, m *wasm.Module, o Options) error {
 	log := e.config.Logger
 	place := ""
 	if e.config.CacheDir != "" && !e.config.Interpreter {
@@ -273,11 +275,8 @@ func (p *product) obtain(ctx context.Context, e *Engine, code []byte, o Options)
 			place = ""
 		}
 	}
-	m, err := wasm.Parse(code)
-	if err != nil {
-		return err
-	}
 	dir := ""
+	var err error
 	if place != "" {
 		if dir, err = os.MkdirTemp(e.config.CacheDir, p.key+".new-"); err != nil {
 			log.Warn("the compilation cache can't be written", "error", err)

@@ -186,7 +186,7 @@ func (e *Engine) Compile(ctx context.Context, code []byte, options Options) (*Pl
 	if err := (admission{modules: options.Modules, limits: options.Limits, wasi: e.wasi}).check(m); err != nil {
 		return nil, err
 	}
-	product, err := e.product(ctx, code, options)
+	product, err := e.product(ctx, m, options)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +199,8 @@ func (e *Engine) Compile(ctx context.Context, code []byte, options Options) (*Pl
 
 // product returns the product of a module, with one more user. The first to
 // ask makes it, the others wait for that.
-func (e *Engine) product(ctx context.Context, code []byte, o Options) (*product, error) {
-	key := e.keyOf(code, o)
+func (e *Engine) product(ctx context.Context, m *wasm.Module, o Options) (*product, error) {
+	key := e.keyOf(m, o)
 	e.mu.Lock()
 	p := e.products[key]
 	first := p == nil
@@ -212,9 +212,9 @@ func (e *Engine) product(ctx context.Context, code []byte, o Options) (*product,
 	e.mu.Unlock()
 	if first {
 		start := time.Now()
-		p.err = p.obtain(ctx, e, code, o)
+		p.err = p.obtain(ctx, e, m, o)
 		close(p.ready)
-		e.config.Logger.Debug("admitted a module", "bytes", len(code), "took", time.Since(start))
+		e.config.Logger.Debug("admitted a module", "took", time.Since(start))
 	}
 	select {
 	case <-p.ready:

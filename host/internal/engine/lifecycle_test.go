@@ -276,6 +276,18 @@ func cacheEntries(t testing.TB, dir string) []string {
 	return entries
 }
 
+func TestManifestDoesntMatterToTheCache(t *testing.T) {
+	dir := t.TempDir()
+	for _, manifest := range []string{`{"version":"1"}`, `{"version":"2"}`} {
+		g := newGuest()
+		g.custom = map[string]string{abi.SectionManifest: manifest}
+		compile(t, newEngine(t, engine.Config{CacheDir: dir}), g.encode(), engine.Options{})
+	}
+	if n := len(cacheEntries(t, dir)); n != 1 {
+		t.Errorf("there are %d entries, want 1", n)
+	}
+}
+
 // TestDamagedCacheEntryIsNoticedAndMadeAgain damages every file of an entry,
 // the native code, the image and the rewritten module among them.
 func TestDamagedCacheEntryIsNoticedAndMadeAgain(t *testing.T) {
