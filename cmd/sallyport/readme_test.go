@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -79,10 +80,19 @@ func TestREADME(t *testing.T) {
 		operator(t, "for p in python http; do sallyport plugin allow build/plugins/$p.wasm --policy policy.yaml --yes; done\n")
 	})
 	t.Run("policy", func(t *testing.T) {
-		grant := "    " + strings.ReplaceAll(strings.TrimSpace(blocks["policy"]), "\n", "\n    ")
-		p, err := policy.Parse([]byte("version: 1\nplugins:\n  - name: http\n    digest: sha256:" + strings.Repeat("0", 64) + "\n" + grant + "\n"))
+		entry := "version: 1\nplugins:\n  - name: http\n    digest: sha256:" + strings.Repeat("0", 64) + "\n"
+		for _, block := range []string{"policy", "limits"} {
+			entry += "    " + strings.ReplaceAll(strings.TrimSpace(blocks[block]), "\n", "\n    ") + "\n"
+		}
+		p, err := policy.Parse([]byte(entry))
 		if err != nil {
 			t.Fatal(err)
+		}
+		limits := reflect.ValueOf(p.Plugins[0].Limits)
+		for i := range limits.NumField() {
+			if limits.Field(i).IsZero() {
+				t.Errorf("it doesn't show the limit %s", limits.Type().Field(i).Name)
+			}
 		}
 		if http := p.Plugins[0].Grant.HTTP; http == nil || len(http.Allow) != 2 || len(http.Secrets) != 1 {
 			t.Errorf("it grants %+v", http)
