@@ -18,8 +18,8 @@ const timed = uint64(deadline / 1e6)
 // no timeout, which it would be slower with; ours has every limit.
 func BenchmarkFresh(b *testing.B) {
 	m := compare(b,
-		side{"extism", 1, freshExtism(b, 0)},
-		side{"ours", 5, ours(b, engine.Options{}).add},
+		side{"extism", 5, freshExtism(b, 0)},
+		side{"ours", 50, ours(b, engine.Options{}).add},
 	)
 	figure("engine/fresh-vs-extism", m[0]/m[1])
 }
@@ -29,13 +29,13 @@ func BenchmarkFresh(b *testing.B) {
 // ours from a clean snapshot.
 func BenchmarkWarm(b *testing.B) {
 	m := compare(b,
-		side{"extism", 10, warmExtism(b, timed, "add", object, incremented)},
-		side{"goplugin", 10, warmGoPlugin(b, true)},
-		side{"ours-session", 10, ours(b, engine.Options{State: abi.StateSession}).add},
-		side{"ours-clean", 10, ours(b, engine.Options{}).add},
+		side{"extism", 50, warmExtism(b, timed, "add", object, incremented)},
+		side{"goplugin", 50, warmGoPlugin(b, true)},
+		side{"ours-session", 50, ours(b, engine.Options{State: abi.StateSession}).add},
+		side{"ours-clean", 50, ours(b, engine.Options{}).add},
 		// What no figure is made of: theirs when nothing can stop a guest.
-		side{"extism-endless", 10, warmExtism(b, 0, "add", object, incremented)},
-		side{"goplugin-endless", 10, warmGoPlugin(b, false)},
+		side{"extism-endless", 50, warmExtism(b, 0, "add", object, incremented)},
+		side{"goplugin-endless", 50, warmGoPlugin(b, false)},
 	)
 	figure("engine/warm-vs-extism", m[0]/m[2])
 	figure("engine/clean-vs-their-warm", m[0]/m[3])
@@ -66,11 +66,11 @@ func BenchmarkBytes64k(b *testing.B) {
 		b.Fatal(err)
 	}
 	m := compare(b,
-		side{"extism", 1, warmExtism(b, timed, "echo", text, text)},
-		side{"ours-session", 1, echo(session)},
-		side{"ours-clean", 1, echo(ours(b, engine.Options{}))},
+		side{"extism", 5, warmExtism(b, timed, "echo", text, text)},
+		side{"ours-session", 5, echo(session)},
+		side{"ours-clean", 5, echo(ours(b, engine.Options{}))},
 		// Without the host's reading and writing of JSON.
-		side{"ours-frames", 1, func() error {
+		side{"ours-frames", 5, func() error {
 			_, err := session.Call(context.Background(), engine.Call{Tool: toolEcho, Request: frame, Session: session.session})
 			return err
 		}},
@@ -83,7 +83,7 @@ func BenchmarkMeter(b *testing.B) {
 	metered := ours(b, engine.Options{State: abi.StateSession})
 	unmetered := ours(b, engine.Options{State: abi.StateSession, Unmetered: true})
 	b.Run("json", func(b *testing.B) {
-		m := compare(b, side{"metered", 10, metered.add}, side{"unmetered", 10, unmetered.add})
+		m := compare(b, side{"metered", 50, metered.add}, side{"unmetered", 50, unmetered.add})
 		figure("engine/meter-cost", m[0]/m[1])
 	})
 	b.Run("spin", func(b *testing.B) {
@@ -93,7 +93,7 @@ func BenchmarkMeter(b *testing.B) {
 				return err
 			}
 		}
-		m := compare(b, side{"metered", 1, spin(metered)}, side{"unmetered", 1, spin(unmetered)})
+		m := compare(b, side{"metered", 3, spin(metered)}, side{"unmetered", 3, spin(unmetered)})
 		figure("engine/meter-cost-spin", m[0]/m[1])
 	})
 }
@@ -102,7 +102,7 @@ func BenchmarkMeter(b *testing.B) {
 // sandbox costs.
 func BenchmarkCleanNoop(b *testing.B) {
 	p := ours(b, engine.Options{})
-	m := compare(b, side{"ours", 10, func() error {
+	m := compare(b, side{"ours", 50, func() error {
 		_, err := p.call(context.Background(), toolNothing, `{}`)
 		return err
 	}})

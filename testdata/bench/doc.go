@@ -6,7 +6,7 @@
 //	go test -bench . -benchtime 3s -timeout 30m .
 //
 // Whatever is compared runs in one process, on one version of wazero, in turns;
-// a side's time is the median of its turns. The guests are built by the same Go
+// a side's time is the median of its calls. The guests are built by the same Go
 // with the same flags, into build/bench. Each decodes a small JSON object, adds
 // one to a field and encodes it, as its own kit's authors do.
 package bench

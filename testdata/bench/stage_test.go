@@ -46,14 +46,14 @@ func guest(b *testing.B, pkg string) []byte {
 
 // A side is one of the things that are compared.
 type side struct {
-	name  string
-	batch int // how many are timed together: less than a time slice, much more than a clock's tick
-	do    func() error
+	name string
+	row  int // how many follow one another: enough for the processor's caches to be the side's own
+	do   func() error
 }
 
 // compare runs the sides in turns for as long as the benchmark lasts, reports
-// what each takes, and returns the medians in seconds. A turn's time is the
-// mean of its batch.
+// what each takes, and returns the medians in seconds. On a busy machine that is
+// what a side takes where nobody interrupts it.
 func compare(b *testing.B, sides ...side) []float64 {
 	b.Helper()
 	times := make([][]float64, len(sides))
@@ -62,14 +62,14 @@ func compare(b *testing.B, sides ...side) []float64 {
 		first++ // nobody always follows the same
 		for i := range sides {
 			i = (i + first) % len(sides)
-			s := sides[i]
-			start := time.Now()
-			for range s.batch {
-				if err := s.do(); err != nil {
-					b.Fatalf("%s: %v", s.name, err)
+			for range sides[i].row {
+				start := time.Now()
+				err := sides[i].do()
+				times[i] = append(times[i], time.Since(start).Seconds())
+				if err != nil {
+					b.Fatalf("%s: %v", sides[i].name, err)
 				}
 			}
-			times[i] = append(times[i], time.Since(start).Seconds()/float64(s.batch))
 		}
 	}
 	for range 3 { // what the first turns meet, none later does
