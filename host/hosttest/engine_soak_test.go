@@ -107,8 +107,9 @@ type deed struct {
 	result     string // %, again, is of the call; "*" is anything
 }
 
-// long makes a request larger than what a plugin keeps room for.
-var long = strings.Repeat("long", 40<<10)
+// long makes a request larger than what a plugin has room for in its snapshot,
+// and not so large that its memory has to grow.
+var long = strings.Repeat("long", 16<<10)
 
 var failed = []abi.Code{abi.CodePluginFailed}
 
@@ -116,9 +117,9 @@ var deeds = []deed{
 	{kind: "echo", tool: "call", args: `{"a":"%"}`, result: `{"a":"%"}`},
 	{kind: "echo", tool: "call", args: `{"a":["%",{"b":1}]}`, result: `{"a":["%",{"b":1}]}`},
 	{kind: "echo", tool: "call", args: `{"c":"%"}`, result: `{"c":"%"}`, cancel: true},
-	{kind: "echo", tool: "call", args: `{"d":"` + long + `%"}`, result: `{"d":"` + long + `%"}`},
 	{kind: "busy", tool: "greet", args: `{"name":"%"}`, result: "Hello, %!"},
 	{kind: "files", tool: "try", args: `{"do":"exclusive","path":"/tmp/a","data":"%"}`, result: `{"ok":true}`},
+	{kind: "files", tool: "try", args: `{"do":"exclusive","path":"/tmp/a","data":"` + long + `%"}`, result: `{"ok":true}`},
 	{kind: "files", tool: "try", args: `{"do":"create","path":"/output/a","data":"%"}`, result: `{"ok":true}`},
 	{kind: "bad", tool: "remember", result: "1"},
 	{kind: "bad", tool: "eat", args: `{"mib":4}`, result: "ate 4 MiB"},
