@@ -1,7 +1,7 @@
 ;; attacks: limits.host_bytes, by printing
 ;; with: host_bytes=8000000 memory_mib=4
 ;; gets: resource_exhausted limit=host_bytes
-;; with: deadline=200ms memory_mib=4 host_bytes=1000000000000000000
+;; with: deadline=200ms memory_mib=4 host_calls=1000000000000000 host_bytes=1000000000000000000
 ;; gets: deadline_exceeded limit=deadline
 ;; control: raw: runs on
 (module

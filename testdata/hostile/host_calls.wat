@@ -1,7 +1,7 @@
 ;; attacks: limits.host_calls, with an operation that is never refused
 ;; with: host_calls=500
 ;; gets: resource_exhausted limit=host_calls
-;; with: deadline=200ms
+;; with: deadline=200ms host_calls=1000000000000000
 ;; gets: deadline_exceeded limit=deadline
 ;; control: raw: runs on
 (module

@@ -1,5 +1,5 @@
 ;; attacks: limits.deadline, with a loop whose only instruction of any length is the host's
-;; with: deadline=200ms
+;; with: deadline=200ms host_calls=1000000000000000
 ;; gets: deadline_exceeded limit=deadline
 ;; with: host_calls=1000
 ;; gets: resource_exhausted limit=host_calls
