@@ -45,10 +45,14 @@ func (w *walk) open(in *instruction, at int) {
 			w.meter.openTurn(w.at, in)
 		}
 	}
-	w.labels++
-	f.place, f.serial = len(w.frames), uint32(w.labels)
+	f.place, f.serial = len(w.frames), uint32(w.blocks)
 	w.dispatch.open(in, at, w.at, f.place)
-	w.weight += params + results
+	w.weight += weightBlock + weightValue*(params+results)
+	w.blocks++
+	if in.op == opLoop {
+		w.weight += weightLoop
+		w.blocks += 4
+	}
 	w.frames = append(w.frames, f)
 	w.push(params)
 }
@@ -145,7 +149,8 @@ func (w *walk) branch(in *instruction, at int) {
 		w.redirect(t, at)
 		w.pop(t.arity())
 		w.push(t.arity())
-		w.weight += t.arity()
+		w.weight += weightBlock + weightValue*t.arity()
+		w.blocks++
 		w.meter.spend(1 + t.arity())
 		if w.top().dead {
 			return
@@ -187,7 +192,8 @@ func (w *walk) brTable(in *instruction, at int) {
 	w.switched(at)
 	n := w.targets[0].arity()
 	w.pop(n)
-	w.weight += len(w.targets) * (1 + n)
+	w.weight += len(w.targets) * (1 + weightValue*n)
+	w.blocks += len(w.targets) / 8
 	w.meter.spend(1 + n)
 	w.leave(w.targets)
 }

@@ -210,7 +210,7 @@ const freeBytes = 4 << 10
 // frameBytes estimates what a call of the function takes of the stack.
 func (w *walk) frameBytes() int64 {
 	results := len(w.Types[w.Functions[w.index]].Results)
-	words := frameWords + int(w.locals+w.wide) + results + 2*w.highest + w.depth.places
+	words := frameWords + int(w.locals+w.wide) + results + 2*w.highest + w.uses.kept
 	return 8 * int64(words)
 }
 

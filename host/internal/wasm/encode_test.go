@@ -2,6 +2,7 @@ package wasm_test
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
@@ -76,13 +77,7 @@ func (g *guest) encode() []byte {
 
 func vec(b string) string { return leb(len(b)) + b }
 
-func list(items []string) string {
-	out := leb(len(items))
-	for _, i := range items {
-		out += i
-	}
-	return out
-}
+func list(items []string) string { return leb(len(items)) + strings.Join(items, "") }
 
 func leb[T int | uint32](v T) string { return string(binary.AppendUvarint(nil, uint64(v))) }
 

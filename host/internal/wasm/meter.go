@@ -146,39 +146,6 @@ func (m *meter) close(leave bool) flow {
 	return out
 }
 
-// A depth estimates the bytes of stack that the runtime's compiler takes for a
-// function. It gives every value of its own that lives across a call a place of
-// its own.
-type depth struct {
-	calls   uint32
-	touched []uint32 // of each local, the calls when it was last used
-	places  int
-}
-
-func (d *depth) begin(locals int) {
-	if cap(d.touched) < locals {
-		d.touched = make([]uint32, locals)
-	}
-	d.touched = d.touched[:locals]
-	clear(d.touched)
-	d.calls, d.places = 0, 0
-}
-
-func (d *depth) get(local uint32) {
-	if d.touched[local] != d.calls {
-		d.places++
-		d.touched[local] = d.calls
-	}
-}
-
-func (d *depth) set(local uint32) { d.touched[local] = d.calls }
-
-// call counts a call with so many operands beneath its own.
-func (d *depth) call(beneath int) {
-	d.calls++
-	d.places += beneath
-}
-
 // frameWords are the return address, the frame pointer and the registers that
 // a function saves for its caller.
 const frameWords = 25

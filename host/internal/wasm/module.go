@@ -168,7 +168,7 @@ var sectionNames = []string{"custom section", "type section", "import section", 
 // what runs there runs here; they hold the memory that decoding takes, which
 // is the host's and counted by nobody.
 const (
-	maxTypes         = 1_000_000
+	maxTypes         = 10_000
 	maxTypeValues    = 1_000 // parameters, and results
 	maxImports       = 1_000
 	maxFunctions     = 1_000_000

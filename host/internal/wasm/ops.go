@@ -70,8 +70,9 @@ const (
 	immProposal // of a proposal that isn't run here
 )
 
-// A shape is how an instruction is written and what it does to the operands.
-type shape struct{ imm, pops, pushes byte }
+// A shape is how an instruction is written, what it does to the operands, and
+// what it weighs for the compiler, beside the one that each does.
+type shape struct{ imm, pops, pushes, weight byte }
 
 // shapes are those of the instructions of a byte, vectors those behind
 // opVector.
@@ -92,18 +93,18 @@ func makeShapes() (t [256]shape) {
 	between(&t, 0x12, 0x15, shape{imm: immProposal}) // tail calls, typed references
 	between(&t, 0x18, 0x19, shape{imm: immProposal}) // exceptions
 	t[0x1f] = shape{imm: immProposal}
-	between(&t, opDrop, opDrop, shape{immNone, 1, 0})
-	between(&t, opSelect, opSelect, shape{immNone, 3, 1})
+	between(&t, opDrop, opDrop, shape{immNone, 1, 0, 0})
+	between(&t, opSelect, opSelect, shape{immNone, 3, 1, 0})
 	between(&t, opSelectTyped, opSelectTyped, shape{imm: immSpecial})
 	between(&t, opLocalGet, opTableSet, shape{imm: immSpecial})
-	between(&t, 0x28, 0x35, shape{immMemory, 1, 1}) // loads
-	between(&t, 0x36, 0x3e, shape{immMemory, 2, 0}) // stores
+	between(&t, 0x28, 0x35, shape{immMemory, 1, 1, weightMemory}) // loads
+	between(&t, 0x36, 0x3e, shape{immMemory, 2, 0, weightMemory}) // stores
 	between(&t, opMemorySize, opMemoryGrow, shape{imm: immSpecial})
-	t[opI32Const] = shape{immI32, 0, 1}
-	t[opI64Const] = shape{immI64, 0, 1}
-	t[opF32Const] = shape{imm4, 0, 1}
-	t[opF64Const] = shape{imm8, 0, 1}
-	unary, binary := shape{immNone, 1, 1}, shape{immNone, 2, 1}
+	t[opI32Const] = shape{immI32, 0, 1, 0}
+	t[opI64Const] = shape{immI64, 0, 1, 0}
+	t[opF32Const] = shape{imm4, 0, 1, 0}
+	t[opF64Const] = shape{imm8, 0, 1, 0}
+	unary, binary := shape{immNone, 1, 1, 0}, shape{immNone, 2, 1, 0}
 	between(&t, 0x45, 0xc4, unary)
 	for _, span := range [][2]int{
 		{0x46, 0x4f}, {0x51, 0x66}, // comparisons
@@ -111,6 +112,12 @@ func makeShapes() (t [256]shape) {
 		{0x92, 0x98}, {0xa0, 0xa6}, // floats
 	} {
 		between(&t, span[0], span[1], binary)
+	}
+	// Divisions and conversions that trap.
+	for _, span := range [][2]int{{0x6d, 0x70}, {0x7f, 0x82}, {0xa8, 0xab}, {0xae, 0xb1}} {
+		for op := span[0]; op <= span[1]; op++ {
+			t[op].weight = weightTrap
+		}
 	}
 	between(&t, opRefNull, opRefFunc, shape{imm: immSpecial})
 	between(&t, 0xd3, 0xd6, shape{imm: immProposal}) // typed references
@@ -121,24 +128,24 @@ func makeShapes() (t [256]shape) {
 }
 
 func makeVectors() (t [256]shape) {
-	unary, binary := shape{immNone, 1, 1}, shape{immNone, 2, 1}
+	unary, binary := shape{immNone, 1, 1, 0}, shape{immNone, 2, 1, 0}
 	between(&t, 0x00, 0xff, binary)
-	between(&t, 0x00, 0x0a, shape{immMemory, 1, 1})
-	t[0x0b] = shape{immMemory, 2, 0}
-	t[vecConst] = shape{imm16, 0, 1}
-	t[0x0d] = shape{imm16, 2, 1}
+	between(&t, 0x00, 0x0a, shape{immMemory, 1, 1, weightMemory})
+	t[0x0b] = shape{immMemory, 2, 0, weightMemory}
+	t[vecConst] = shape{imm16, 0, 1, 0}
+	t[0x0d] = shape{imm16, 2, 1, 0}
 	between(&t, 0x0f, 0x14, unary) // splats
-	extract, replace := shape{immLane, 1, 1}, shape{immLane, 2, 1}
+	extract, replace := shape{immLane, 1, 1, 0}, shape{immLane, 2, 1, 0}
 	between(&t, 0x15, 0x22, extract)
 	for _, op := range []int{0x17, 0x1a, 0x1c, 0x1e, 0x20, 0x22} {
 		t[op] = replace
 	}
 	t[0x4d] = unary
-	t[0x52] = shape{immNone, 3, 1}
+	t[0x52] = shape{immNone, 3, 1, 0}
 	t[0x53] = unary
-	between(&t, 0x54, 0x57, shape{immMemLane, 2, 1})
-	between(&t, 0x58, 0x5b, shape{immMemLane, 2, 0})
-	between(&t, 0x5c, 0x5d, shape{immMemory, 1, 1})
+	between(&t, 0x54, 0x57, shape{immMemLane, 2, 1, weightMemory})
+	between(&t, 0x58, 0x5b, shape{immMemLane, 2, 0, weightMemory})
+	between(&t, 0x5c, 0x5d, shape{immMemory, 1, 1, weightMemory})
 	for _, span := range [][2]int{
 		{0x5e, 0x64}, {0x67, 0x6a}, {0x74, 0x75}, {0x7a, 0x7a}, {0x7c, 0x81}, {0x83, 0x84}, {0x87, 0x8a},
 		{0x94, 0x94}, {0xa0, 0xa1}, {0xa3, 0xa4}, {0xa7, 0xaa}, {0xc0, 0xc1}, {0xc3, 0xc4}, {0xc7, 0xca},
@@ -252,14 +259,14 @@ func (r *reader) special(in *instruction) {
 			r.fail("a select of %d types", n)
 		}
 		in.a = uint32(r.valueType())
-		in.shape = shape{immNone, 3, 1}
+		in.shape = shape{immNone, 3, 1, 0}
 	case opMemorySize, opMemoryGrow:
 		r.memoryIndex()
 	case opRefNull:
 		in.a = uint32(r.refType())
-		in.shape = shape{immNone, 0, 1}
+		in.shape = shape{immNone, 0, 1, 0}
 	case opRefIsNull:
-		in.shape = shape{immNone, 1, 1}
+		in.shape = shape{immNone, 1, 1, 0}
 	case opMisc:
 		r.misc(in)
 	case opVector:
@@ -282,33 +289,33 @@ func (r *reader) misc(in *instruction) {
 	in.sub = r.u32()
 	switch in.sub {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
-		in.shape = shape{immNone, 1, 1}
+		in.shape = shape{immNone, 1, 1, 0}
 	case miscMemoryInit:
 		in.a = r.u32()
 		r.memoryIndex()
-		in.shape = shape{immNone, 3, 0}
+		in.shape = shape{immNone, 3, 0, 0}
 	case miscDataDrop, miscElemDrop:
 		in.a = r.u32()
 		in.shape = shape{}
 	case miscMemoryCopy:
 		r.memoryIndex()
 		r.memoryIndex()
-		in.shape = shape{immNone, 3, 0}
+		in.shape = shape{immNone, 3, 0, 0}
 	case miscMemoryFill:
 		r.memoryIndex()
-		in.shape = shape{immNone, 3, 0}
+		in.shape = shape{immNone, 3, 0, 0}
 	case miscTableInit, miscTableCopy:
 		in.a, in.b = r.u32(), r.u32()
-		in.shape = shape{immNone, 3, 0}
+		in.shape = shape{immNone, 3, 0, 0}
 	case miscTableGrow:
 		in.a = r.u32()
-		in.shape = shape{immNone, 2, 1}
+		in.shape = shape{immNone, 2, 1, 0}
 	case miscTableSize:
 		in.a = r.u32()
-		in.shape = shape{immNone, 0, 1}
+		in.shape = shape{immNone, 0, 1, 0}
 	case miscTableFill:
 		in.a = r.u32()
-		in.shape = shape{immNone, 3, 0}
+		in.shape = shape{immNone, 3, 0, 0}
 	default:
 		r.fail("the unknown instruction 0xfc %#x", in.sub)
 	}

@@ -70,9 +70,12 @@ type rewriting struct {
 	declares []bool          // functions that code may take a reference of
 	refers   map[uint32]bool // functions that code takes a reference of
 
-	leaves   []bool // of the module's own functions
-	mutable  int    // globals
-	all      uint32 // locals of all functions so far
+	leaves  []bool // of the module's own functions
+	mutable int    // globals
+	all     uint32 // locals of all functions so far
+
+	allWeight, allTangle int // of all functions so far
+
 	code     []byte // bodies, one after the other
 	buffer   code
 	helpers  []helper

@@ -1,16 +1,5 @@
 package wasm
 
-// Bounds on the code. The runtime's compiler takes time and memory by what is
-// counted here, and neither is metered.
-const (
-	maxFunctionBytes = 7_654_321
-	maxLocals        = 50_000
-	maxAllLocals     = 1 << 24
-	maxNesting       = 10_000
-	maxHeight        = 50_000  // operands at a time
-	maxTargets       = 100_000 // of one br_table
-)
-
 // A walk is that over one function's body. It checks the structure, the
 // indices and the heights of operands, and finds out what to insert where. One
 // is used for function after function.
@@ -26,14 +15,14 @@ type walk struct {
 	height  int      // of the operands
 	highest int
 	loops   uint32 // so far
-	labels  int    // so far
+	blocks  int    // so far
 	weight  int
 
 	edits     []edit
 	branches  []uint32 // where those go that were edited
 	firstLoop bool     // whether the function begins with a loop, which checks in its place
 	meter     meter
-	depth     depth
+	uses      uses
 	dispatch  dispatch
 	calls     bool // functions that may call in their turn
 }
@@ -66,15 +55,16 @@ func (f *frame) arity() int {
 func (w *walk) body() {
 	sig := w.Types[w.Functions[w.index]]
 	w.frames = append(w.frames[:0], frame{op: opBlock, results: len(sig.Results)})
-	w.height, w.highest, w.loops, w.labels, w.weight = 0, 0, 0, 0, 0
+	w.height, w.highest, w.loops, w.blocks, w.weight = 0, 0, 0, 0, 0
 	w.edits, w.branches, w.firstLoop, w.calls = w.edits[:0], w.branches[:0], false, false
 	w.meter.begin(w.at, tailMax(int(w.locals+w.wide)))
-	w.depth.begin(int(w.locals))
+	w.uses.begin(int(w.locals))
 	w.dispatch.begin()
 	for w.err == nil && len(w.frames) > 0 {
 		w.next()
 	}
 	w.end()
+	w.judge()
 }
 
 func (w *walk) top() *frame { return &w.frames[len(w.frames)-1] }
@@ -106,18 +96,23 @@ func (w *walk) next() {
 		return
 	}
 	w.meter.step(at)
+	w.weight += 1 + int(in.shape.weight)
 	switch in.op {
 	case opNop:
 	case opUnreachable:
 		w.meter.spend(1)
 		w.leave(nil)
 	case opBlock, opLoop, opIf:
+		w.uses.turn()
 		w.open(&in, at)
 	case opElse:
+		w.uses.turn()
 		w.turn()
 	case opEnd:
+		w.uses.turn()
 		w.close(at)
 	case opBr, opBrIf, opBrTable, opReturn:
+		w.uses.turn()
 		w.branch(&in, at)
 	case opCall, opCallIndirect:
 		w.call(&in, at)
@@ -162,15 +157,15 @@ func (w *walk) local(in *instruction, at int) {
 	case in.a >= w.locals:
 		w.fail("the unknown local %d", in.a)
 	case in.op == opLocalGet:
-		w.depth.get(in.a)
+		w.uses.get(in.a)
 		w.dispatch.localGet(in.a, at, w.at)
 		w.operate(0, 1)
 	case in.op == opLocalSet:
-		w.depth.set(in.a)
+		w.uses.set(in.a)
 		w.dispatch.localSet(in.a, at, w.at)
 		w.operate(1, 0)
 	default:
-		w.depth.set(in.a)
+		w.uses.set(in.a)
 		w.operate(1, 1)
 	}
 }
@@ -242,14 +237,18 @@ func (w *walk) call(in *instruction, at int) {
 	w.meter.spend(1 + prepaid + n + m)
 	w.meter.called(!leaf)
 	w.calls = w.calls || !leaf
-	w.weight += n + m + w.mutable
+	w.weight += weightCall + weightValue*(n+m) + w.mutable
+	if in.op == opCallIndirect {
+		w.weight += weightIndirect
+	}
 	w.pop(n)
-	w.depth.call(w.height)
+	w.uses.call(w.height)
 	w.push(m)
 }
 
 func (w *walk) tableAccess(in *instruction) {
 	w.table(in.a)
+	w.weight += weightMemory
 	if in.op == opTableGet {
 		w.operate(1, 1)
 		return
@@ -272,6 +271,10 @@ func (w *walk) memorySize(in *instruction, at int) {
 // few bytes do a lot of work.
 func (w *walk) bulk(in *instruction, at int) {
 	w.operate(int(in.shape.pops), int(in.shape.pushes))
+	if in.sub >= miscMemoryInit {
+		w.weight += weightBulk
+		w.blocks++
+	}
 	switch in.sub {
 	case miscMemoryInit:
 		w.memory()
@@ -331,11 +334,11 @@ func (w *walk) elements(index uint32) {
 // levy charges for the number on top of the operands before an instruction.
 func (w *walk) levy(at int, h helper) {
 	w.edit(edit{at: at, until: at, kind: editHelper, index: w.helper(h)})
-	w.depth.call(w.height)
+	w.uses.call(w.height)
 }
 
 // replace puts a call of one of our functions in the place of an instruction.
 func (w *walk) replace(at int, h helper) {
 	w.edit(edit{at: at, until: w.at, kind: editHelper, index: w.helper(h)})
-	w.depth.call(w.height)
+	w.uses.call(w.height)
 }
