@@ -6,13 +6,14 @@ import (
 	"io/fs"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
 
 // Pack puts a manifest, and files where there are any, into a module, in the
 // place of those that are in it. The same input gives the same bytes. It fails
 // where the result isn't a plugin that Parse accepts; a nil files is none.
-func Pack(wasm []byte, m abi.Manifest, files fs.FS) ([]byte, error) {
-	in, err := readModule(wasm)
+func Pack(module []byte, m abi.Manifest, files fs.FS) ([]byte, error) {
+	in, err := readModule(module)
 	if err != nil {
 		return nil, err
 	}
@@ -22,14 +23,8 @@ func Pack(wasm []byte, m abi.Manifest, files fs.FS) ([]byte, error) {
 	if err := enc.Encode(m); err != nil {
 		return nil, invalid("manifest: %v", err)
 	}
-	out := make([]byte, 0, len(wasm)+manifest.Len()+64)
-	out = append(out, wasm[:8]...)
-	for _, s := range in.sections {
-		if s.id != sectionCustom || s.name != abi.SectionManifest && s.name != abi.SectionFiles {
-			out = append(out, s.whole...)
-		}
-	}
-	out = appendCustom(out, abi.SectionManifest, bytes.TrimSpace(manifest.Bytes()))
+	out := in.Without(abi.SectionManifest, abi.SectionFiles)
+	out = wasm.AppendCustom(out, abi.SectionManifest, bytes.TrimSpace(manifest.Bytes()))
 	if files != nil {
 		names, err := filesUnder(files, ".")
 		if err != nil {
@@ -39,7 +34,7 @@ func Pack(wasm []byte, m abi.Manifest, files fs.FS) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = appendCustom(out, abi.SectionFiles, archive)
+		out = wasm.AppendCustom(out, abi.SectionFiles, archive)
 	}
 	if _, err := Parse(out); err != nil {
 		return nil, err
