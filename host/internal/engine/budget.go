@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -76,14 +75,6 @@ func (b *budget) fuelLeft() int64 {
 func budgetOf(ctx context.Context) *budget {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
 		return s.budget
-	}
-	return nil
-}
-
-// limitOf returns the error of a limit that err says was reached.
-func limitOf(err error) *abi.Error {
-	if e, ok := errors.AsType[*limitReached](err); ok {
-		return e.err
 	}
 	return nil
 }

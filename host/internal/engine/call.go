@@ -107,6 +107,7 @@ type state struct {
 	slice     int64 // of fuel, that the guest was given last
 	stackLeft int64 // the least that was seen, in bytes
 	entered   time.Time
+	yielded   time.Time        // when others had the thread last
 	guest     time.Duration    // in the plugin's code, up to entered
 	altered   bool             // the guest did something to its descriptors that stays
 	turn      *sessionInstance // that the run has; nil where it has none

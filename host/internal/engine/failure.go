@@ -51,9 +51,8 @@ func garbage(format string, args ...any) error {
 }
 
 // failure says what a run that ended with err came to. The cause keeps the
-// stack. memory is that of its instance, nil where none was made; full says
-// that its tables have no room left.
-func (s *state) failure(err error, memory *memory, full bool) error {
+// stack. The instance is nil where none was made.
+func (s *state) failure(err error, i *instance) error {
 	if e, ok := errors.AsType[*hostPanic](err); ok {
 		s.log.Error("the host panicked in a plugin's call", "doing", e.doing, "panic", e.value, "stack", string(e.stack))
 		return abi.Errorf(abi.CodeInternal, "the host failed in %s; its log has the cause", e.doing).WithCause(err)
@@ -81,13 +80,13 @@ func (s *state) failure(err error, memory *memory, full bool) error {
 	switch {
 	case reason == "stack overflow": // the machine's stack, which grows with the guest's
 		failure = overLimit(abi.CodeResourceExhausted, "stack_kib", "the call's stack took more than its limit of %d KiB", limits.StackKiB).WithCause(err)
-	case memory != nil && memory.refused:
+	case i != nil && i.memory.refused:
 		failure.Limit = "memory_mib"
 		failure.Message += fmt.Sprintf("; it had asked for more memory than its limit of %d MiB", limits.MemoryMiB)
 		failure.Hint = "give it less at once, or raise limits.memory_mib"
-	case full:
+	case i != nil && i.refused != nil && i.refused.Get() != 0:
 		failure.Limit = "table_elements"
-		failure.Message += fmt.Sprintf("; its tables were full, with more asked for than their limit of %d elements", limits.TableElements)
+		failure.Message += fmt.Sprintf("; it had asked for more table elements than its limit of %d", limits.TableElements)
 		failure.Hint = "give it less at once, or raise limits.table_elements"
 	}
 	return failure

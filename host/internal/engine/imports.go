@@ -67,8 +67,9 @@ func operation(op string) api.GoModuleFunc {
 			stack[0] = s.refuse(err)
 			return
 		}
+		s.budget.takeHostBytes(len(frame))
 		if len(frame) <= len(room) {
-			s.budget.takeHostBytes(copy(room, frame))
+			copy(room, frame)
 		} else {
 			s.pending = &pending{frame: frame}
 		}
@@ -91,8 +92,11 @@ func response(ctx context.Context, module api.Module, stack []uint64) {
 		return
 	}
 	frame := s.pending.encode()
+	if s.pending.err != nil {
+		s.budget.takeHostBytes(len(frame)) // of others that was taken when they came
+	}
 	if len(frame) <= len(room) {
-		s.budget.takeHostBytes(copy(room, frame))
+		copy(room, frame)
 		s.pending = nil
 	}
 	stack[0] = uint64(len(frame))

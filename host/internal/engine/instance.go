@@ -30,8 +30,9 @@ type instance struct {
 	exports [3]api.Function // by place in exportNames, looked up once: that allocates
 	stack   [2]uint64       // parameters and results of an export
 
-	fuel, depth, room api.MutableGlobal   // the meter's, nil when it isn't metered
-	globals           []api.MutableGlobal // the module's own
+	// The meter's globals, nil when there is none.
+	fuel, depth, room, refused api.MutableGlobal
+	globals                    []api.MutableGlobal // the module's own
 
 	arena, arenaSize uint32
 	state            *state // of the run under way
@@ -54,7 +55,7 @@ func (p *product) instantiate(ctx context.Context, img *image, limits abi.Limits
 		e := overLimit(abi.CodeResourceExhausted, "memory_mib", "%s", err)
 		return nil, e.WithHint("raise limits.memory_mib")
 	}
-	i := &instance{image: img, limits: limits, tables: p.tables, memory: memory, arena: img.arena, arenaSize: img.arenaSize}
+	i := &instance{image: img, limits: limits, tables: p.tables, memory: memory}
 	files := wazero.NewFSConfig()
 	for _, path := range abi.Mounts() {
 		m := &mount{path: path}
@@ -98,7 +99,8 @@ func (p *product) instantiate(ctx context.Context, img *image, limits abi.Limits
 		return g
 	}
 	if p.metered {
-		i.fuel, i.depth, i.room = global(wasm.ExportFuel), global(wasm.ExportDepth), global(wasm.ExportTables)
+		i.fuel, i.depth = global(wasm.ExportFuel), global(wasm.ExportDepth)
+		i.room, i.refused = global(wasm.ExportTables), global(wasm.ExportRefused)
 	}
 	for _, name := range p.globals {
 		i.globals = append(i.globals, global(name))
@@ -110,13 +112,16 @@ func (p *product) instantiate(ctx context.Context, img *image, limits abi.Limits
 	return i, nil
 }
 
-// restore sets the globals to the image's.
+// restore sets the globals, and what the host knows of the guest, to the
+// image's.
 func (i *instance) restore() {
+	i.arena, i.arenaSize = i.image.arena, i.image.arenaSize
 	for k, g := range i.globals {
 		g.Set(i.image.globals[k])
 	}
 	if i.room != nil {
 		i.room.Set(uint64(int64(i.limits.TableElements) - i.tables))
+		i.refused.Set(0)
 	}
 }
 
@@ -178,14 +183,14 @@ func (i *instance) discard() {
 	}
 }
 
-// start gives the guest its stack and its first slice of fuel. It has to come
+// start gives the guest its whole stack and a slice of fuel. It has to come
 // before every entry from outside.
 func (i *instance) start() {
 	s := i.state
 	s.entered = time.Now()
 	if i.fuel != nil {
 		i.fuel.Set(uint64(s.refill()))
-		i.depth.Set(uint64(s.stackLeft))
+		i.depth.Set(uint64(i.limits.StackKiB) << 10)
 	}
 }
 

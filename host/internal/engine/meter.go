@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"runtime"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -13,6 +15,9 @@ import (
 // at its time: a fraction of a millisecond, in which Go's collector waits for
 // it.
 const fuelSlice = 100_000
+
+// yieldEvery is how long a guest computes before it gives way to others.
+const yieldEvery = time.Millisecond
 
 var checkpointSignature = wasm.Signature{Params: i64 + i64, Results: i64}
 
@@ -29,6 +34,12 @@ func checkpoint(ctx context.Context, _ api.Module, stack []uint64) {
 	s.settle(int64(stack[0]))
 	s.sawDepth(int64(stack[1]))
 	s.checkTime()
+	if time.Since(s.yielded) > yieldEvery {
+		// Or else each sweep of the collector's, and every other goroutine,
+		// waits for the scheduler to take the thread by force.
+		runtime.Gosched()
+		s.yielded = time.Now()
+	}
 	stack[0] = uint64(s.refill())
 }
 

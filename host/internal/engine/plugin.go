@@ -137,12 +137,7 @@ func (p *Plugin) run(ctx context.Context, c Call, shut *abi.Error, enter func(co
 		s.account(&answer.Usage, i)
 		if err != nil {
 			answer.Response = nil
-			full := i != nil && i.room != nil && i.room.Get() == 0
-			var memory *memory
-			if i != nil {
-				memory = i.memory
-			}
-			err = s.failure(err, memory, full)
+			err = s.failure(err, i)
 		}
 		switch {
 		case i != nil:

@@ -69,7 +69,7 @@ func (p *product) build(ctx context.Context, e *Engine, m *wasm.Module, o Option
 		return nil, err
 	}
 	if r.Plain == "" {
-		if r.Plain, err = p.takeSnapshot(ctx, e, o); err != nil {
+		if r.Plain, err = p.takeSnapshot(ctx, e); err != nil {
 			return nil, err
 		}
 	}
@@ -152,10 +152,10 @@ const outOfTime = "it takes too long to initialise or to describe itself"
 // describe export run once, for that touches what every call does. Where it
 // can't be kept the reason is returned, and instances are initialised anew for
 // each call; what is wrong with one that fails shows there.
-func (p *product) takeSnapshot(ctx context.Context, e *Engine, o Options) (why string, err error) {
+func (p *product) takeSnapshot(ctx context.Context, e *Engine) (why string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.DescribeTimeout)
 	defer cancel()
-	limits := o.Limits
+	limits := e.config.Limits // not one plugin's: the snapshot is for all of this module
 	plugin := &Plugin{engine: e, product: p, limits: limits}
 	s := plugin.newState(ctx, Call{}, errDescribed)
 	ctx = s.ctx

@@ -128,6 +128,8 @@ func outOfBounds(name string, params []uint64) uint32 {
 	switch {
 	case name == "poll_oneoff" && uint32(params[2]) > maxSubscriptions:
 		return errnoInval
+	case name == "fd_filestat_set_times" && uint32(params[0]) <= 2:
+		return errnoBadf // the runtime has no file there, and no check for that
 	case vectored(name) && uint32(params[2]) > maxVectors:
 		return errnoInval
 	case name == "fd_renumber" && int32(params[1]) > maxDescriptor:

@@ -154,7 +154,7 @@ func (w *rewriting) globals() []byte {
 		}
 	}
 	if !w.Unmetered {
-		for range 3 {
+		for range addedGlobals {
 			l.n, l.b = l.n+1, append(l.b, I64, 1, opI64Const, 0, opEnd)
 		}
 	}
@@ -191,6 +191,7 @@ func (w *rewriting) exports() []byte {
 		add(ExportFuel, KindGlobal, w.fuel())
 		add(ExportDepth, KindGlobal, w.stackLeft())
 		add(ExportTables, KindGlobal, w.tablesLeft())
+		add(ExportRefused, KindGlobal, w.refused())
 	}
 	return l.bytes()
 }

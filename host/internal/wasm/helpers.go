@@ -91,6 +91,9 @@ func (c code) set(local uint32) code           { return c.with(opLocalSet, local
 func (w *rewriting) fuel() uint32       { return uint32(len(w.Globals)) }
 func (w *rewriting) stackLeft() uint32  { return w.fuel() + 1 }
 func (w *rewriting) tablesLeft() uint32 { return w.fuel() + 2 }
+func (w *rewriting) refused() uint32    { return w.fuel() + 3 }
+
+const addedGlobals = 4
 
 // charge takes fuel.
 func (w *rewriting) charge(c code, units int) code {
@@ -161,7 +164,7 @@ func (w *rewriting) growCode(c code, table uint32) code {
 	const value, n, wide = 0, 1, 2
 	c = c.get(n).op(opI64ExtendU).set(wide)
 	c = c.get(wide).with(opGlobalGet, w.tablesLeft()).op(opI64GtS)
-	c = c.op(opIf, blockEmpty).i32(1<<32-1).op(opReturn, opEnd)
+	c = c.op(opIf, blockEmpty).i64(1).with(opGlobalSet, w.refused()).i32(1<<32-1).op(opReturn, opEnd)
 	c = w.check(w.chargeLocal(c, wide), -1)
 	c = c.get(value).get(n).op(opMisc).with(miscTableGrow, table).set(n)
 	c = c.get(n).i32(1<<32 - 1).op(opI32Eq)

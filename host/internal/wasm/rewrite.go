@@ -15,9 +15,10 @@ const (
 	CheckpointModule = "sallyport:engine"
 	CheckpointName   = "checkpoint"
 
-	ExportFuel   = "sallyport.fuel"   // units left until the next checkpoint
-	ExportDepth  = "sallyport.depth"  // bytes of stack left; whoever calls into the module sets it before
-	ExportTables = "sallyport.tables" // elements that table.grow may still add to all tables together
+	ExportFuel    = "sallyport.fuel"    // units left until the next checkpoint
+	ExportDepth   = "sallyport.depth"   // bytes of stack left; whoever calls into the module sets it before
+	ExportTables  = "sallyport.tables"  // elements that table.grow may still add to all tables together
+	ExportRefused = "sallyport.refused" // not zero once table.grow was refused more
 
 	reserved = "sallyport." // what such names begin with
 )
