@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,6 +106,32 @@ func TestSecretOfTheLastCallIsNowhere(t *testing.T) {
 	got := ask(t, p, r.output(), step{Op: "hide"}, open, step{Op: "hunt", At: 4 << 20})
 	if out := got[2].Out; strings.HasPrefix(out, "0 copies") || !strings.Contains(out, "1 descriptors") {
 		t.Errorf("within one call the hunt finds %s", out)
+	}
+}
+
+// TestLargeRequestsFollowOneAnother has requests that the snapshot's arena has
+// no room for: the larger one that a call made is gone with it.
+func TestLargeRequestsFollowOneAnother(t *testing.T) {
+	p := probe(t, 0)
+	for i := range 4 {
+		data := strings.Repeat(string(rune('a'+i)), 100<<10+i)
+		if got := ask(t, p, engine.Call{}, step{Op: "keep", Data: data}); got[0].Out != data {
+			t.Fatalf("call %d got %d bytes, want %d of %q", i, len(got[0].Out), len(data), data[:1])
+		}
+	}
+}
+
+// TestLimitsErrorCanBeUnwrapped walks the causes of one to their end.
+func TestLimitsErrorCanBeUnwrapped(t *testing.T) {
+	p := compile(t, newEngine(t, engine.Config{}), newGuest().onCall(endless+i64Const(0), 0).encode(), engine.Options{Limits: abi.Limits{Fuel: 1000}})
+	_, err := p.Call(t.Context(), engine.Call{})
+	if e := refused(t, err, abi.CodeResourceExhausted, "1000 units of fuel"); e.Limit != "fuel" {
+		t.Errorf("the limit is %q", e.Limit)
+	}
+	for n := 0; err != nil; n++ {
+		if err = errors.Unwrap(err); n > 20 {
+			t.Fatal("it is its own cause")
+		}
 	}
 }
 
