@@ -72,7 +72,7 @@ func (p *play) meetLimits(ctx context.Context) error {
 		_, err := p.agent.call(ctx, p.session, attempt.tool, attempt.args)
 		e, ok := errors.AsType[*problem](err)
 		if !ok || e.Code != attempt.code || e.Limit != attempt.limit || !strings.Contains(e.Hint, "limits."+attempt.limit) {
-			return fmt.Errorf("to %s came to: %w", attempt.what, err)
+			return fmt.Errorf("to %s came to: %v", attempt.what, err)
 		}
 		say("to %s: %s, limit %s, after %.1f s", attempt.what, e.Code, e.Limit, time.Since(began).Seconds())
 	}
@@ -85,11 +85,11 @@ func (p *play) callAcross(ctx context.Context) error {
 		"tool": "files_write", "arguments": args{"path": "output/relayed.txt", "content": "written by files, for relay"},
 	})
 	if err != nil || r.IsError {
-		return fmt.Errorf("relay_call came to %w: %s", err, r.text())
+		return fmt.Errorf("relay_call came to %v: %s", err, r.text())
 	}
 	b, err := p.agent.bytes(ctx, http.MethodGet, p.file("output/relayed.txt"), nil)
 	if err != nil || string(b) != "written by files, for relay" {
-		return fmt.Errorf("the file holds %q, %w", b, err)
+		return fmt.Errorf("the file holds %q, %v", b, err)
 	}
 	say("relay, which was granted no zone, had files write output/relayed.txt: it was granted files_write")
 	_, err = p.agent.call(ctx, p.session, "relay_call", args{"tool": "files_edit"})

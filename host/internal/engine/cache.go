@@ -42,8 +42,9 @@ const (
 	nativeDir  = "native"
 )
 
-// maxEntries is how many entries are kept; those used last stay.
-const maxEntries = 128
+// maxEntries is how many entries are kept, of some 30 MB each; those used last
+// stay.
+const maxEntries = 32
 
 // entry is what entry.json holds.
 type entry struct {
@@ -304,7 +305,9 @@ func (p *product) obtain(ctx context.Context, e *Engine, m *wasm.Module, o Optio
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
-		log.Warn("the compilation cache can't be written", "error", err)
+		if _, there := os.Stat(place); there != nil { // else another host's was sooner
+			log.Warn("the compilation cache can't be written", "error", err)
+		}
 	}
 	return nil
 }

@@ -63,8 +63,8 @@ type Usage struct {
 	// OutputBytes is the size of the answer, MemoryBytes that of the linear
 	// memory in the end, and TableElements that of all tables.
 	OutputBytes, MemoryBytes, TableElements int64
-	// StackBytes is the deepest stack that was seen: it is looked at now and
-	// then, and whenever the guest calls the host.
+	// StackBytes is the deepest stack that was seen. It is looked at now and
+	// then as the guest computes, so a short call may show none.
 	StackBytes int64
 }
 

@@ -77,7 +77,7 @@ func (p *product) build(ctx context.Context, e *Engine, m *wasm.Module, o Option
 		e.config.Logger.Debug("a plugin is initialised anew for each call", "why", r.Plain)
 	}
 	if r.Plain == outOfTime {
-		return nil, nil // a machine under load, perhaps: what is kept would be kept for good
+		return nil, nil // what is kept would be kept for good
 	}
 	return r.files(rewritten.Wasm, p.birth, p.snapshot)
 }
@@ -144,8 +144,14 @@ func (p *product) free(ctx context.Context) error {
 // taken: requests up to it take one entry of the guest instead of two.
 const snapshotArena = 64 << 10
 
-// outOfTime is why there is no snapshot of a plugin that takes too long.
-const outOfTime = "it takes too long to initialise or to describe itself"
+// outOfTime is why there is no snapshot of a plugin that reaches a limit: what
+// the limits are, and how fast the machine is, may change.
+const outOfTime = "it takes too much to initialise or to describe itself"
+
+func isLimit(err error) bool {
+	_, ok := errors.AsType[*limitReached](err)
+	return ok
+}
 
 // takeSnapshot initialises an instance, as metered and as shut off as a call
 // is, and keeps what it has become: of the whole of its memory, and with its
@@ -166,13 +172,13 @@ func (p *product) takeSnapshot(ctx context.Context, e *Engine) (why string, err 
 	i.bind(s)
 	defer i.discard()
 	switch err := i.initialize(ctx); {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, isLimit(err):
 		return outOfTime, nil
 	case err != nil:
 		return "it fails to initialise: " + trapReason(err), nil
 	}
 	switch _, err := i.ask(ctx, exportDescribe); {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, isLimit(err):
 		return outOfTime, nil
 	case err != nil:
 		return "it fails to describe itself: " + trapReason(err), nil
