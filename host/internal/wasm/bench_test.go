@@ -14,6 +14,15 @@ import (
 	"github.com/sallyport-dev/sallyport/host/internal/wasm"
 )
 
+var unmetered, metered = wasm.Options{Unmetered: true}, wasm.Options{}
+
+// depth gives an instance a stack, if it is metered.
+func depth(m api.Module) {
+	if g, ok := m.ExportedGlobal(wasm.ExportDepth).(api.MutableGlobal); ok {
+		g.Set(8 << 20)
+	}
+}
+
 // quantum is the fuel that the benchmarks' checkpoint gives out at a time.
 const quantum = 100_000
 
@@ -44,10 +53,7 @@ func instantiate(tb testing.TB, original []byte, o wasm.Options) api.Module {
 			tb.Fatalf("the data at %d doesn't fit", d.Offset)
 		}
 	}
-	if g, ok := m.ExportedGlobal(wasm.ExportFuel).(api.MutableGlobal); ok {
-		g.Set(1 << 50)
-		m.ExportedGlobal(wasm.ExportDepth).(api.MutableGlobal).Set(1 << 30)
-	}
+	depth(m)
 	if f := m.ExportedFunction("_initialize"); f != nil {
 		if _, err := f.Call(ctx); err != nil {
 			tb.Fatal(err)

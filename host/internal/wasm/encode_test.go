@@ -98,17 +98,21 @@ func i32Const(v int) string   { return "\x41" + sleb(int64(int32(uint32(v)))) }
 func i64Const(v int64) string { return "\x42" + sleb(v) }
 func get(local int) string    { return "\x20" + leb(local) }
 func set(local int) string    { return "\x21" + leb(local) }
+func tee(local int) string    { return "\x22" + leb(local) }
 func call(f int) string       { return "\x10" + leb(f) }
 
 // Instructions.
 const (
-	add32 = "\x6a"
-	sub32 = "\x6b"
-	mul32 = "\x6c"
-	xor32 = "\x73"
-	loop  = "\x03\x40"
-	block = "\x02\x40"
-	end   = "\x0b"
+	drop   = "\x1a"
+	isZero = "\x45"
+	add32  = "\x6a"
+	sub32  = "\x6b"
+	mul32  = "\x6c"
+	xor32  = "\x73"
+	loop   = "\x03\x40"
+	block  = "\x02\x40"
+	end    = "\x0b"
+	ifThen = "\x04\x40"
 )
 
 func br(depth int) string   { return "\x0c" + leb(depth) }
