@@ -103,16 +103,18 @@ func call(f int) string       { return "\x10" + leb(f) }
 
 // Instructions.
 const (
-	drop   = "\x1a"
-	isZero = "\x45"
-	add32  = "\x6a"
-	sub32  = "\x6b"
-	mul32  = "\x6c"
-	xor32  = "\x73"
-	loop   = "\x03\x40"
-	block  = "\x02\x40"
-	end    = "\x0b"
-	ifThen = "\x04\x40"
+	drop       = "\x1a"
+	isZero     = "\x45"
+	add32      = "\x6a"
+	sub32      = "\x6b"
+	mul32      = "\x6c"
+	xor32      = "\x73"
+	loop       = "\x03\x40"
+	block      = "\x02\x40"
+	memoryCopy = "\xfc\x0a\x00\x00"
+	memoryFill = "\xfc\x0b\x00"
+	end        = "\x0b"
+	ifThen     = "\x04\x40"
 )
 
 func br(depth int) string   { return "\x0c" + leb(depth) }

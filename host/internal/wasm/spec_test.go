@@ -23,13 +23,9 @@ import (
 // come with the runtime, each command in the original and in the rewritten
 // module, and compares what they come to.
 func TestRewrittenModulesBehaveAsTheOriginals(t *testing.T) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var total tally
 	for _, version := range []string{"v1", "v2"} {
-		dir := filepath.Join(strings.TrimSpace(string(out)), "internal", "integration_test", "spectest", version, "testdata")
+		dir := specDir(t, version)
 		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("there are no tests in %s: %v", dir, err)
@@ -44,6 +40,16 @@ func TestRewrittenModulesBehaveAsTheOriginals(t *testing.T) {
 	if total.modules < 2000 || total.calls < 60_000 || total.refused < 4000 {
 		t.Errorf("too little was compared: %+v", total)
 	}
+}
+
+// specDir is where the specification's tests are: they come with the runtime.
+func specDir(tb testing.TB, version string) string {
+	tb.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "internal", "integration_test", "spectest", version, "testdata")
 }
 
 // A tally counts what was compared, and what wasn't.

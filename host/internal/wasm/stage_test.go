@@ -51,6 +51,18 @@ type staged struct {
 	t         testing.TB
 }
 
+func newRuntime(t testing.TB) wazero.Runtime {
+	t.Helper()
+	ctx := context.Background()
+	rt := wazero.NewRuntime(ctx)
+	t.Cleanup(func() {
+		if err := rt.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return rt
+}
+
 // stage rewrites a guest and makes an instance of it, with plenty of
 // everything. Whatever a guest imports from env returns at once.
 func stage(t testing.TB, original []byte) *staged {
@@ -61,12 +73,7 @@ func stage(t testing.TB, original []byte) *staged {
 		t.Fatal(err)
 	}
 	s := &staged{meter: &meter{left: 1 << 40}, rewritten: r, t: t}
-	rt := wazero.NewRuntime(ctx)
-	t.Cleanup(func() {
-		if err := rt.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	rt := newRuntime(t)
 	wide := []api.ValueType{api.ValueTypeI64}
 	if _, err := rt.NewHostModuleBuilder(wasm.CheckpointModule).NewFunctionBuilder().
 		WithGoFunction(api.GoFunc(s.meter.checkpoint), []api.ValueType{wide[0], wide[0]}, wide).
