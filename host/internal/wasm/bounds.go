@@ -34,10 +34,10 @@ const (
 
 // judge holds the function against what compiling it may take. Its blocks
 // count by their square, and by that of the locals that may be different in
-// each.
+// each; loops by the square of the locals that vary in them.
 func (w *walk) judge() {
 	vars := w.uses.wandering + w.mutable
-	tangle := w.blocks * (16*w.blocks + vars*vars)
+	tangle := w.blocks*(16*w.blocks+vars*vars) + 3*w.uses.varying*w.uses.varying
 	w.allWeight += w.weight
 	w.allTangle += tangle
 	switch {

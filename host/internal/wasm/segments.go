@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -103,6 +104,7 @@ func (w *rewriting) readElements() error {
 		if kind > 7 {
 			r.fail("the element segment %d is of the unknown kind %d", i, kind)
 		}
+		first, room := uint64(0), uint64(math.MaxUint64)
 		passive, explicit, expressions := kind&1 != 0, kind&2 != 0, kind&4 != 0
 		out = appendLEB(out, kind)
 		if !passive {
@@ -114,7 +116,13 @@ func (w *rewriting) readElements() error {
 			if r.err == nil && uint64(table) >= uint64(len(w.Tables)) {
 				r.fail("the element segment %d is for the unknown table %d", i, table)
 			}
-			out = w.appendConstant(out, w.checked(r, r.constant()))
+			at := w.checked(r, r.constant())
+			out = w.appendConstant(out, at)
+			// What comes of one that isn't inside is the runtime's to say, and it
+			// says nothing.
+			if first = uint64(uint32(at.value)); r.err == nil && at.op == opI32Const {
+				room = uint64(w.Tables[table].Min)
+			}
 		}
 		if passive || explicit {
 			if t := r.byte(); expressions && t != Funcref && t != Externref || !expressions && t != 0 {
@@ -124,6 +132,9 @@ func (w *rewriting) readElements() error {
 			}
 		}
 		n := r.count("elements of a segment", maxTableElements)
+		if r.err == nil && first+uint64(n) > room {
+			r.fail("the element segment %d has %d elements at %d, outside of its table of %d", i, n, first, room)
+		}
 		if all += n; all > maxElements {
 			r.exceeds("the module has more than %d elements", maxElements)
 		}

@@ -162,10 +162,12 @@ func (w *walk) local(in *instruction, at int) {
 		w.operate(0, 1)
 	case in.op == opLocalSet:
 		w.uses.set(in.a)
+		w.uses.vary(in.a, w.frames)
 		w.dispatch.localSet(in.a, at, w.at)
 		w.operate(1, 0)
 	default:
 		w.uses.set(in.a)
+		w.uses.vary(in.a, w.frames)
 		w.operate(1, 1)
 	}
 }
