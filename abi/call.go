@@ -3,6 +3,8 @@ package abi
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"unicode/utf8"
 )
 
 // A CallRequest is the header of the frame in the arena when the call export
@@ -14,6 +16,36 @@ type CallRequest struct {
 	Arguments json.RawMessage `json:"arguments"`
 	// DeadlineMS is the time left for the call, in milliseconds.
 	DeadlineMS int64 `json:"deadline_ms,omitempty"`
+}
+
+// EncodeCallRequest is EncodeFrame of r, whose arguments go in as they are. They
+// have to be JSON, which is not looked at again: a tool's arguments were held
+// against its schema. Nil is the empty object.
+func EncodeCallRequest(r CallRequest) ([]byte, error) {
+	if len(r.Arguments) == 0 {
+		r.Arguments = json.RawMessage("{}")
+	}
+	if !utf8.Valid(r.Arguments) {
+		return nil, errNotUTF8()
+	}
+	var b bytes.Buffer
+	b.Grow(len(r.Arguments) + 256)
+	b.Write(make([]byte, frameLength))
+	if err := writeHeader(&b, struct {
+		Tool    string `json:"tool"`
+		Session string `json:"session"`
+		Call    string `json:"call"`
+	}{r.Tool, r.Session, r.Call}); err != nil {
+		return nil, err
+	}
+	b.Truncate(b.Len() - 1) // the brace
+	b.WriteString(`,"arguments":`)
+	b.Write(r.Arguments)
+	if r.DeadlineMS != 0 {
+		b.WriteString(`,"deadline_ms":` + strconv.FormatInt(r.DeadlineMS, 10))
+	}
+	b.WriteByte('}')
+	return endFrame(&b, nil)
 }
 
 // A CallResponse is the header of the frame the call export answers with:
@@ -41,24 +73,29 @@ const (
 )
 
 // A Content is one block of a Result. Bytes are in Data, which is base64 in
-// the JSON that agents get; in a frame they are in the body, and Body says where.
+// the JSON that agents get; in a frame they are in the body, and Body says
+// where. A text may be there as well.
 type Content struct {
 	Type     string `json:"type"`
 	Text     string `json:"text,omitempty"`     // text
 	MIMEType string `json:"mimeType,omitempty"` // image, resource_link
 	Data     []byte `json:"data,omitempty"`     // image, outside frames
-	Body     *Range `json:"body,omitempty"`     // image, inside frames
+	Body     *Range `json:"body,omitempty"`     // image and text, inside frames
 	URI      string `json:"uri,omitempty"`      // resource_link, such as workspace:/output/chart.png
 	Name     string `json:"name,omitempty"`     // resource_link
 	Size     int64  `json:"size,omitempty"`     // resource_link, bytes
 }
 
+// LongText is from how many bytes on a text is better off in a frame's body,
+// where it isn't escaped, than in its header. Both are read.
+const LongText = 1 << 10
+
 // MarshalJSON writes a text block's text even where it is empty: readers of MCP
-// results require it.
+// results require it. A text in a frame's body isn't written twice.
 func (c Content) MarshalJSON() ([]byte, error) {
 	type plain Content
 	var v any = plain(c)
-	if c.Type == ContentText {
+	if c.Type == ContentText && c.Body == nil {
 		v = struct {
 			plain
 			Text string `json:"text"`
@@ -99,13 +136,14 @@ func (c Content) check(i int) error {
 // the path in the guest follows, such as /output/chart.png.
 const WorkspaceURI = "workspace:"
 
-// EncodeCallResponse returns the frame of r, with the images' bytes in its
-// body. It fails where DecodeCallResponse would.
+// EncodeCallResponse returns the frame of r, with the images' bytes and texts of
+// LongText bytes or more in its body. It fails where DecodeCallResponse would.
 func EncodeCallResponse(r CallResponse) ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
 	var body []byte
+	text := 0 // bytes of it in the body
 	if r.Result != nil {
 		res := *r.Result
 		res.Content = make([]Content, len(r.Result.Content))
@@ -114,22 +152,38 @@ func EncodeCallResponse(r CallResponse) ([]byte, error) {
 				return nil, err
 			}
 			c.Body = nil
-			if len(c.Data) > 0 {
-				var at Range
+			var at Range
+			switch {
+			case len(c.Data) > 0:
 				body, at = add(body, c.Data)
 				c.Data, c.Body = nil, &at
+			case c.Type == ContentText && len(c.Text) >= LongText && utf8.ValidString(c.Text):
+				body, at = add(body, c.Text)
+				text += len(c.Text)
+				c.Text, c.Body = "", &at
 			}
 			res.Content[i] = c
 		}
 		r.Result = &res
 	}
-	return EncodeFrame(r, body)
+	frame, err := EncodeFrame(r, body)
+	if n := len(frame) - frameLength - len(body) + text; err == nil && n > MaxHeaderBytes {
+		return nil, errTooMuchText(CodeResourceExhausted, n)
+	}
+	return frame, err
+}
+
+// errTooMuchText keeps what a result says to what one whose texts are all in
+// the header could.
+func errTooMuchText(code Code, n int) *Error {
+	return Errorf(code, "frame header and texts have %d bytes, the bound is %d", n, MaxHeaderBytes)
 }
 
 // DecodeCallResponse reads a frame that EncodeCallResponse wrote. The bytes are
 // views of b. It fails with invalid_argument when the frame, a block of content
 // or a range is bad, when bytes are in the header, when an error has no code,
-// when blocks share bytes, or when not exactly one of result and error is set.
+// when blocks share bytes, when a text in the body isn't UTF-8 or is in the
+// header as well, or when not exactly one of result and error is set.
 func DecodeCallResponse(b []byte) (CallResponse, error) {
 	f, err := DecodeFrame(b)
 	if err != nil {
@@ -157,6 +211,7 @@ func DecodeCallResponseFrame(f Frame) (CallResponse, error) {
 	}
 	// Bytes that many blocks named would be written out many times.
 	unnamed := len(f.Body)
+	said := len(f.Header)
 	for i := range r.Result.Content {
 		c := &r.Result.Content[i]
 		if len(c.Data) > 0 {
@@ -170,6 +225,18 @@ func DecodeCallResponseFrame(f Frame) (CallResponse, error) {
 				return CallResponse{}, Errorf(CodeInvalidArgument, "content %d shares bytes of the frame's body with another", i)
 			}
 			c.Body = nil
+			if c.Type == ContentText {
+				if c.Text != "" {
+					return CallResponse{}, Errorf(CodeInvalidArgument, "content %d has its text twice: in the header and in the body", i)
+				}
+				if !utf8.Valid(c.Data) {
+					return CallResponse{}, Errorf(CodeInvalidArgument, "content %d has a text that is not UTF-8", i)
+				}
+				if said += len(c.Data); said > MaxHeaderBytes {
+					return CallResponse{}, errTooMuchText(CodeInvalidArgument, said)
+				}
+				c.Text, c.Data = string(c.Data), nil
+			}
 		}
 		if err := c.check(i); err != nil {
 			return CallResponse{}, err

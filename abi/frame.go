@@ -39,16 +39,33 @@ func EncodeFrame(header any, body []byte) ([]byte, error) {
 		}
 		b.Write(h)
 	default:
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(header); err != nil {
-			return nil, Errorf(CodeInvalidArgument, "frame header: %w", err)
-		}
-		b.Truncate(b.Len() - 1) // the encoder's line feed
-		if err := checkHeader(b.Bytes()[frameLength:]); err != nil {
+		if err := writeHeader(&b, header); err != nil {
 			return nil, err
 		}
+		if b.Bytes()[frameLength] != '{' {
+			return nil, errNoObject()
+		}
+		if !utf8.Valid(b.Bytes()[frameLength:]) {
+			return nil, errNotUTF8()
+		}
 	}
+	return endFrame(&b, body)
+}
+
+// writeHeader appends v as JSON.
+func writeHeader(b *bytes.Buffer, v any) error {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return Errorf(CodeInvalidArgument, "frame header: %w", err)
+	}
+	b.Truncate(b.Len() - 1) // the encoder's line feed
+	return nil
+}
+
+// endFrame completes a frame of which b has the header, behind room for its
+// length.
+func endFrame(b *bytes.Buffer, body []byte) ([]byte, error) {
 	n := b.Len() - frameLength
 	if n > MaxHeaderBytes {
 		return nil, Errorf(CodeResourceExhausted, "frame header has %d bytes, the bound is %d", n, MaxHeaderBytes)
@@ -94,10 +111,12 @@ func checkHeader(h []byte) error {
 		return errNoObject()
 	}
 	if !utf8.Valid(h) {
-		return Errorf(CodeInvalidArgument, "frame header is not UTF-8")
+		return errNotUTF8()
 	}
 	return nil
 }
+
+func errNotUTF8() *Error { return Errorf(CodeInvalidArgument, "frame header is not UTF-8") }
 
 func errNoObject() *Error {
 	return Errorf(CodeInvalidArgument, "frame header is not a JSON object")
@@ -148,7 +167,7 @@ func (r Range) of(body []byte) ([]byte, error) {
 }
 
 // add appends b to body and returns where it went.
-func add(body, b []byte) ([]byte, Range) {
+func add[T string | []byte](body []byte, b T) ([]byte, Range) {
 	r := Range{Offset: uint32(len(body)), Length: uint32(len(b))}
 	return append(body, b...), r
 }

@@ -186,10 +186,10 @@ type run struct {
 
 func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, error) {
 	deadline, _ := ctx.Deadline()
-	request, err := abi.EncodeFrame(abi.CallRequest{
+	request, err := abi.EncodeCallRequest(abi.CallRequest{
 		Tool: short, Session: r.Session.ID, Call: r.id, Arguments: r.Arguments,
 		DeadlineMS: time.Until(deadline).Milliseconds(),
-	}, nil)
+	})
 	if err != nil {
 		return nil, err
 	}

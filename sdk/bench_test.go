@@ -62,6 +62,7 @@ func BenchmarkSandbox(b *testing.B) {
 	}{
 		{"add", "add", 0, `{"name":"ada","count":41}`},
 		{"echo64k", "echo", 1, `{"text":"` + strings.Repeat("sixteen letters ", 4<<10) + `"}`},
+		{"lines64k", "echo", 1, `{"text":"` + strings.Repeat(`sixty-three bytes of text and the end of a line, as logs have it\n`, 1<<10) + `"}`},
 		{"nothing", "nothing", 2, `{}`},
 	} {
 		b.Run(bb.name, func(b *testing.B) {

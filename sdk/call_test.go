@@ -178,6 +178,32 @@ func TestAnswersThatCannotBeWrittenAreErrors(t *testing.T) {
 	refused(t, h, "garbled", nil, abi.CodePluginFailed)
 }
 
+func TestLongTextsArriveAsTheyAre(t *testing.T) {
+	h := sdktest.New(t)
+	if got, want := texts(call(t, h, "greet", args{"name": longText})), "Hello, "+longText+"!"; got != want {
+		t.Errorf("a string came back as %q", got)
+	}
+	r := call(t, h, "echo", args{"text": longText})
+	if got := texts(r); got != string(r.StructuredContent) || !strings.Contains(got, "line") {
+		t.Errorf("a value came back as %q and %q", got, r.StructuredContent)
+	}
+	want := sdk.ResultOf(sdk.Text(longText), sdk.Text("short"), sdk.Text(longText+"\ufffd\ufffd"), sdk.Text(strings.ToUpper(longText)))
+	if r := call(t, h, "pages", nil); !reflect.DeepEqual(r, want) {
+		t.Errorf("blocks came back as %q", texts(r))
+	}
+}
+
+func TestLongTextsAreNotEscaped(t *testing.T) {
+	answer := sdk.Serve(t.Context(), 0, request(t, "greet", `{"name":"`+strings.Repeat(`\n`, abi.LongText)+`"}`))
+	f, err := abi.DecodeFrame(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Hello, " + strings.Repeat("\n", abi.LongText) + "!"; string(f.Body) != want {
+		t.Errorf("header is %s, body %q", f.Header, f.Body)
+	}
+}
+
 func TestServeAnswersBadFramesWithErrors(t *testing.T) {
 	frame := func(r abi.CallRequest) []byte {
 		b, err := abi.EncodeFrame(r, nil)

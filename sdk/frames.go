@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
+	"strconv"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/sallyport-dev/sallyport/abi"
@@ -87,23 +90,22 @@ func appendResult(dst []byte, res *Result) ([]byte, error) {
 		}
 		return append(dst, b...), nil
 	}
-	start := len(dst)
-	dst = append(dst, `0000{"result":{"content":[`...)
+	f := begin(dst, `{"result":{"content":[`)
 	for i := range res.Content {
 		if i > 0 {
-			dst = append(dst, ',')
+			f.b = append(f.b, ',')
 		}
-		dst = appendBlock(dst, res.Content[i].Text)
+		f.block(res.Content[i].Text)
 	}
-	dst = append(dst, ']')
+	f.b = append(f.b, ']')
 	if len(res.StructuredContent) > 0 {
-		dst = append(dst, `,"structuredContent":`...)
-		dst = append(dst, res.StructuredContent...)
+		f.b = append(f.b, `,"structuredContent":`...)
+		f.b = append(f.b, res.StructuredContent...)
 	}
 	if res.IsError {
-		dst = append(dst, `,"isError":true`...)
+		f.b = append(f.b, `,"isError":true`...)
 	}
-	return endFrame(append(dst, `}}`...), start)
+	return f.end()
 }
 
 // ordinary says whether a result is text, and JSON that is written as it is.
@@ -119,52 +121,81 @@ func ordinary(res *Result) bool {
 
 // appendText appends the frame of a result that is a text.
 func appendText(dst []byte, text string, isError bool) ([]byte, error) {
-	start := len(dst)
-	dst = append(dst, `0000{"result":{"content":[`...)
-	dst = append(appendBlock(dst, text), ']')
+	f := begin(dst, `{"result":{"content":[`)
+	f.block(text)
+	f.b = append(f.b, ']')
 	if isError {
-		dst = append(dst, `,"isError":true`...)
+		f.b = append(f.b, `,"isError":true`...)
 	}
-	return endFrame(append(dst, `}}`...), start)
+	return f.end()
 }
 
 // appendStructured appends the frame of a result that is a value of a shape,
 // and the same as text.
 func appendStructured(dst []byte, shape *schema.Shape, v reflect.Value) ([]byte, error) {
-	start := len(dst)
-	dst = append(dst, `0000{"result":{"structuredContent":`...)
-	from := len(dst)
-	b, ok := shape.Append(dst, v)
+	f := begin(dst, `{"result":{"structuredContent":`)
+	from := len(f.b)
+	b, ok := shape.Append(f.b, v)
 	if !ok {
 		raw, err := marshal(v.Interface())
 		if err != nil {
 			return nil, Errorf(abi.CodePluginFailed, "the result can't be written as JSON: %w", err)
 		}
-		b = append(dst, raw...)
+		b = append(f.b, raw...)
 	}
 	raw := b[from:]
 	if raw[0] != '{' {
 		return nil, errors.New("the result is null")
 	}
-	b = append(b, `,"content":[`...)
-	b = appendBlock(b, view(raw))
-	return endFrame(append(b, `]}}`...), start)
+	f.b = append(b, `,"content":[`...)
+	f.block(view(raw))
+	f.b = append(f.b, ']')
+	return f.end()
 }
 
-// appendBlock appends a block of text.
-func appendBlock(dst []byte, text string) []byte {
-	dst = append(dst, `{"type":"text","text":`...)
-	return append(wire.AppendString(dst, text), '}')
+// A resultFrame is the frame of a result that is being written.
+type resultFrame struct {
+	b     []byte
+	start int      // where the frame begins in b
+	texts []string // what goes behind the header
+	body  int      // bytes of it
 }
 
-// endFrame writes the length of the header that begins after the frame's.
-func endFrame(dst []byte, start int) ([]byte, error) {
-	n := len(dst) - start - frameLength
-	if n > abi.MaxHeaderBytes {
-		return nil, unanswerable(Errorf(abi.CodeResourceExhausted, "frame header has %d bytes, the bound is %d", n, abi.MaxHeaderBytes))
+// begin begins a frame behind dst with the start of its header.
+func begin(dst []byte, header string) resultFrame {
+	return resultFrame{b: append(append(dst, "0000"...), header...), start: len(dst)}
+}
+
+// block adds a block of text. A long one goes into the body, unless it isn't
+// UTF-8.
+func (f *resultFrame) block(text string) {
+	if len(text) < abi.LongText || !utf8.ValidString(text) {
+		f.b = append(f.b, `{"type":"text","text":`...)
+		f.b = append(wire.AppendString(f.b, text), '}')
+		return
 	}
-	binary.LittleEndian.PutUint32(dst[start:], uint32(n))
-	return dst, nil
+	f.b = append(f.b, `{"type":"text","body":{"offset":`...)
+	f.b = strconv.AppendInt(f.b, int64(f.body), 10)
+	f.b = append(f.b, `,"length":`...)
+	f.b = strconv.AppendInt(f.b, int64(len(text)), 10)
+	f.b = append(f.b, `}}`...)
+	f.texts = append(f.texts, text)
+	f.body += len(text)
+}
+
+// end closes the result, and appends the body.
+func (f *resultFrame) end() ([]byte, error) {
+	b := append(f.b, `}}`...)
+	n := len(b) - f.start - frameLength
+	if said := n + f.body; said > abi.MaxHeaderBytes {
+		return nil, unanswerable(Errorf(abi.CodeResourceExhausted, "frame header and texts have %d bytes, the bound is %d", said, abi.MaxHeaderBytes))
+	}
+	binary.LittleEndian.PutUint32(b[f.start:], uint32(n))
+	b = slices.Grow(b, f.body)
+	for _, text := range f.texts {
+		b = append(b, text...)
+	}
+	return b, nil
 }
 
 // appendError appends the frame of an error.

@@ -18,6 +18,9 @@ import (
 	"github.com/sallyport-dev/sallyport/sdk/kernel"
 )
 
+// longText is as long as texts are that go into the body of a frame.
+var longText = strings.Repeat("a \"line\" of 標\n", abi.LongText/16)
+
 // The plugin under test: one tool for each thing that the SDK does.
 func init() {
 	type nothing struct{}
@@ -96,6 +99,9 @@ func init() {
 		return in.How, nil
 	})
 
+	sdk.Tool("pages", "Answers with several texts, long ones and a short one.", func(sdk.Context, nothing) (sdk.Result, error) {
+		return sdk.ResultOf(sdk.Text(longText), sdk.Text("short"), sdk.Text(longText+"\xff\xff"), sdk.Text(strings.ToUpper(longText))), nil
+	})
 	sdk.Tool("null", "Answers with null.", func(sdk.Context, nothing) (map[string]int, error) { return nil, nil })
 	sdk.Tool("huge", "Answers with more than a frame holds.", func(sdk.Context, nothing) (string, error) {
 		return strings.Repeat("x", abi.MaxHeaderBytes+1), nil

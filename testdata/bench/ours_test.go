@@ -62,10 +62,10 @@ func ours(b *testing.B, options engine.Options) plugin {
 }
 
 func frameOf(tool int, arguments string) ([]byte, error) {
-	return abi.EncodeFrame(abi.CallRequest{
+	return abi.EncodeCallRequest(abi.CallRequest{
 		Tool: toolNames[tool], Session: "s-0123456789", Call: "c-0123456789abcdef",
 		Arguments: json.RawMessage(arguments), DeadlineMS: deadline.Milliseconds(),
-	}, nil)
+	})
 }
 
 // call runs a tool: from arguments to a result, as the host does it.

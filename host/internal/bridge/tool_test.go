@@ -199,14 +199,14 @@ func TestAToolCallCanBeATask(t *testing.T) {
 // TestAResultThatDoesNotFitIsExhaustion has one fit that fits into the response
 // of wait as well, and none that is larger.
 func TestAResultThatDoesNotFitIsExhaustion(t *testing.T) {
-	frame := len(`{"result":{"content":[{"type":"text","text":""}]}}`)
+	frame := len(`{"result":{"content":[],"structuredContent":""}}`)
 	for n, want := range map[int]string{
 		abi.MaxHeaderBytes - 1<<10 - frame:     `{"task":`,
 		abi.MaxHeaderBytes - 1<<10 - frame + 1: `{"task":1,"error":{"code":"resource_exhausted","message":"tool.call: files_read ran, and its result does not fit`,
 		abi.MaxHeaderBytes:                     `{"task":1,"error":{"code":"resource_exhausted","message":"tool.call: files_read ran, and its result does not fit`,
 	} {
 		f := &fakeTool{call: func(context.Context, func(abi.Event)) (*abi.Result, string, error) {
-			return said(strings.Repeat("x", n)), "c-2", nil
+			return &abi.Result{Content: []abi.Content{}, StructuredContent: json.RawMessage(`"` + strings.Repeat("x", n) + `"`)}, "c-2", nil
 		}}
 		c, _ := newCaller(t, f)
 		dispatch(t.Context(), t, c, abi.OpToolCall, `{"tool":"files_read","async":true}`)

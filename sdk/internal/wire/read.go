@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -126,7 +128,7 @@ func (r *Reader) String() string {
 		return ""
 	}
 	if escaped {
-		return r.unescape(text)
+		return unescape(text)
 	}
 	return string(text)
 }
@@ -217,9 +219,7 @@ func (r *Reader) skip(depth int) {
 			r.skip(depth + 1)
 		}
 	case '"':
-		if text, escaped := r.token(); escaped && !r.failed {
-			r.unescape(text)
-		}
+		r.token()
 	case 't':
 		r.word("true")
 	case 'f':
@@ -293,7 +293,7 @@ func digits(b []byte, i int) int {
 }
 
 // token goes over the string that stands there, and returns what is between
-// its quotes and whether that has escapes, which weren't looked at.
+// its quotes and whether that has escapes.
 func (r *Reader) token() (text []byte, escaped bool) {
 	b, start := r.b, r.at+1
 	wide := false
@@ -308,7 +308,12 @@ func (r *Reader) token() (text []byte, escaped bool) {
 			return text, escaped
 		case c == '\\':
 			escaped = true
-			i += 2
+			n := escapeLength(b[i:])
+			if n == 0 {
+				r.failed = true
+				return nil, false
+			}
+			i += n
 		case c >= utf8.RuneSelf:
 			wide = true
 			for i++; i < len(b) && b[i] >= utf8.RuneSelf; i++ {
@@ -325,41 +330,67 @@ func (r *Reader) token() (text []byte, escaped bool) {
 // escapes are what a backslash and a letter stand for; 0 is no such escape.
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// unescape returns what a string with escapes stands for.
-func (r *Reader) unescape(text []byte) string {
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); {
-		n := bytes.IndexByte(text[i:], '\\')
-		if n < 0 {
-			out = append(out, text[i:]...)
-			break
-		}
-		out = append(out, text[i:i+n]...)
-		i += n
-		c := text[i+1] // there is one: token went over both
-		if c == 'u' {
-			return r.unescapeAll(text)
-		}
-		if escapes[c] == 0 {
-			r.fail()
-			return ""
-		}
-		out = append(out, escapes[c])
-		i += 2
+// escapeLength returns how many bytes the escape has that b begins with; 0 is no
+// such escape.
+func escapeLength(b []byte) int {
+	if len(b) < 2 {
+		return 0
 	}
-	return string(out)
+	if escapes[b[1]] != 0 {
+		return 2
+	}
+	if b[1] == 'u' && unit(b) >= 0 {
+		return 6
+	}
+	return 0
 }
 
-// unescapeAll has encoding/json read what has surrogates and other escapes by
-// number.
-func (r *Reader) unescapeAll(text []byte) string {
-	quoted := make([]byte, 0, len(text)+2)
-	quoted = append(append(append(quoted, '"'), text...), '"')
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		r.fail()
+// unit returns the UTF-16 code unit that an escape by number stands for, such as
+// \u00e9 at the beginning of b, and -1 where there is none.
+func unit(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
 	}
-	return s
+	var n rune
+	for _, c := range b[2:6] {
+		switch letter := c | 0x20; {
+		case c-'0' < 10:
+			n = n<<4 | rune(c-'0')
+		case letter-'a' < 6:
+			n = n<<4 | rune(letter-'a'+10)
+		default:
+			return -1
+		}
+	}
+	return n
+}
+
+// unescape returns what a string with escapes stands for; token found them
+// right. Half a surrogate pair stands for U+FFFD.
+func unescape(text []byte) string {
+	out := make([]byte, 0, len(text)) // nothing is longer than its escape
+	for {
+		n := bytes.IndexByte(text, '\\')
+		if n < 0 {
+			out = append(out, text...)
+			return unsafe.String(unsafe.SliceData(out), len(out))
+		}
+		out = append(out, text[:n]...)
+		text = text[n:]
+		if c := escapes[text[1]]; c != 0 {
+			out = append(out, c)
+			text = text[2:]
+			continue
+		}
+		char := unit(text)
+		text = text[6:]
+		if utf16.IsSurrogate(char) {
+			if char = utf16.DecodeRune(char, unit(text)); char != utf8.RuneError {
+				text = text[6:]
+			}
+		}
+		out = utf8.AppendRune(out, char)
+	}
 }
 
 // special are the bytes that don't stand for themselves in a JSON string: what
@@ -378,16 +409,12 @@ const (
 
 // plain returns where the bytes end that aren't special, from i on.
 func plain(b []byte, i int) int {
-	for short := min(len(b), i+16); i < short; i++ {
-		if special[b[i]] {
-			return i
-		}
-	}
 	for ; len(b)-i >= 8; i += 8 {
-		w := *(*uint64)(unsafe.Pointer(&b[i])) // at one go in a sandbox; the bytes' order doesn't matter
+		w := binary.LittleEndian.Uint64(b[i:])
 		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&highs != 0 {
-			break // there may be one, and the loop below is sure
+		// A special byte sets its high bit, and may do so to those above it.
+		if found := (w | (w - ones*' ') | (quote - ones) | (backslash - ones)) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
 		}
 	}
 	for i < len(b) && !special[b[i]] {

@@ -14,7 +14,7 @@ var seeds = []string{
 	`{}`, `[]`, `""`, `0`, `-0`, `true`, `false`, `null`, ``, ` `, "\ufeff{}",
 	`{"a":1}`, `{"a":[1,2,{"b":null}],"c":"d"}`, ` { "a" : [ 1 , 2 ] } `, `{"a":1,}`, `[1,]`, `[,1]`, `{,}`, `{"a"}`, `{"a":}`, `{a:1}`, `[1 2]`, `{"a":1 "b":2}`, `[}`, `{"a":1]`, `{}{}`, `[] x`,
 	`1.5`, `1e9`, `1E-2`, `-1.25e+10`, `01`, `1.`, `.5`, `+1`, `1e`, `-`, `0x1`, `123456789012345678`, `1234567890123456789`, `-123456789012345678`,
-	`"plain"`, `"a\"b\\c\/d\b\f\n\r\t"`, `"\u0041\u00e9"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\x"`, `"\u12"`, `"\`, `"a`, "\"\x01\"", "\"\xff\"", "\"标题\"", "\"\u2028\"", "\"\x7f\"",
+	`"plain"`, `"a\"b\\c\/d\b\f\n\r\t"`, `"\u0041\u00e9"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\uD83D\uDE00"`, `"\ude00\ud83d"`, `"\ud83d\u0041"`, `"\ud83d\ud83d\ude00"`, `"\ud83dx\n"`, `"\ud83d\n"`, `"\u12g4"`, `"\u 123"`, `"\u+123"`, `"\u@123"`, `"\u0000"`, `"\x"`, `"\u12"`, `"\`, `"a`, "\"\x01\"", "\"\xff\"", "\"标题\"", "\"\u2028\"", "\"\x7f\"",
 	`"exactly 8"`, `"a longer text, of more than sixteen bytes"`, `"a longer text, of more than sixteen bytes and an \n escape"`, "\"a longer text, of more than sixteen bytes, with 标题 in it\"",
 	`tru`, `nul`, `truex`, `{"\u0061":1}`, `{"":1}`,
 	strings.Repeat("[", 200) + strings.Repeat("]", 200), strings.Repeat(`{"a":`, 50) + "1" + strings.Repeat("}", 50),
