@@ -26,7 +26,8 @@ import (
 
 // The cache's folder has an entry for each product, a folder named by its key:
 //
-//	entry.json   the names, sizes and checksums of the other files, and the recipe
+//	entry.json   the names, sizes and checksums of the other files
+//	recipe.json  what else there is to know of the product
 //	module.wasm  the rewritten module
 //	birth        the image of its memory before anything has run
 //	snapshot     that of it once initialised, where there is one
@@ -36,6 +37,7 @@ import (
 // not at all; one that is damaged is removed and made again.
 const (
 	entryFile  = "entry.json"
+	recipeFile = "recipe.json"
 	moduleFile = "module.wasm"
 	birthFile  = "birth"
 	snapFile   = "snapshot"
@@ -46,11 +48,8 @@ const (
 // stay.
 const maxEntries = 32
 
-// entry is what entry.json holds.
-type entry struct {
-	Files  map[string]checksum `json:"files"` // by slash-separated path
-	Recipe recipe              `json:"recipe"`
-}
+// entry is what entry.json holds, by slash-separated path.
+type entry map[string]checksum
 
 // A checksum finds damage. Whoever could forge one could replace the host.
 type checksum struct {
@@ -68,7 +67,7 @@ func (r recipe) files(module []byte, birth, snapshot *image) (map[string][]byte,
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{entryFile: e, moduleFile: module, birthFile: birth.encode()}
+	files := map[string][]byte{recipeFile: e, moduleFile: module, birthFile: birth.encode()}
 	if snapshot != nil {
 		files[snapFile] = snapshot.encode()
 	}
@@ -134,7 +133,7 @@ func (p *product) load(ctx context.Context, e *Engine, dir string) error {
 		return fmt.Errorf("%s: %w", entryFile, err)
 	}
 	files := map[string][]byte{}
-	for name, want := range entry.Files {
+	for name, want := range entry {
 		if !filepath.IsLocal(name) {
 			return fmt.Errorf("%s names the file %q", entryFile, name)
 		}
@@ -150,15 +149,19 @@ func (p *product) load(ctx context.Context, e *Engine, dir string) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(name string) bool { return strings.HasPrefix(name, nativeDir+"/") }) {
 		return fmt.Errorf("%s names no native code", entryFile)
 	}
-	if p.birth, err = decodeImage(files[birthFile], len(entry.Recipe.Globals)); err != nil {
+	var r recipe
+	if err := json.Unmarshal(files[recipeFile], &r); err != nil {
+		return fmt.Errorf("%s: %w", recipeFile, err)
+	}
+	if p.birth, err = decodeImage(files[birthFile], len(r.Globals)); err != nil {
 		return err
 	}
-	if entry.Recipe.Plain == "" {
-		if p.snapshot, err = decodeImage(files[snapFile], len(entry.Recipe.Globals)); err != nil {
+	if r.Plain == "" {
+		if p.snapshot, err = decodeImage(files[snapFile], len(r.Globals)); err != nil {
 			return err
 		}
 	}
-	p.metered, p.globals, p.tables = entry.Recipe.Metered, entry.Recipe.Globals, entry.Recipe.Tables
+	p.metered, p.globals, p.tables = r.Metered, r.Globals, r.Tables
 	if err := p.compile(ctx, e, files[moduleFile], dir); err != nil {
 		return err
 	}
@@ -171,19 +174,12 @@ var errDamaged = errors.New("the entry is damaged")
 
 // store writes a product's entry in dir, where the native code lies already.
 func store(dir string, files map[string][]byte) error {
-	var e entry
-	if err := json.Unmarshal(files[entryFile], &e.Recipe); err != nil {
-		return err
-	}
-	e.Files = map[string]checksum{}
+	e := entry{}
 	for name, b := range files {
-		if name == entryFile {
-			continue
-		}
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			return err
 		}
-		e.Files[name] = sumOf(b)
+		e[name] = sumOf(b)
 	}
 	root := os.DirFS(dir)
 	err := fs.WalkDir(root, nativeDir, func(name string, d fs.DirEntry, err error) error {
@@ -191,7 +187,7 @@ func store(dir string, files map[string][]byte) error {
 			return err
 		}
 		b, err := fs.ReadFile(root, name)
-		e.Files[name] = sumOf(b)
+		e[name] = sumOf(b)
 		return err
 	})
 	if err != nil {

@@ -60,8 +60,7 @@ func (f *file) Read(p []byte) (int, experimentalsys.Errno) {
 	if errno := f.may("read", false); errno != 0 {
 		return 0, errno
 	}
-	n, err := f.file.Read(p)
-	f.mount.state.budget.takeHostBytes(n)
+	n, err := f.pieces(p, f.file.Read)
 	return f.got(n, err)
 }
 
@@ -72,9 +71,33 @@ func (f *file) Pread(p []byte, off int64) (int, experimentalsys.Errno) {
 	if off < 0 {
 		return 0, f.mount.fail("read", f.name, syscall.EINVAL)
 	}
-	n, err := f.file.ReadAt(p, off)
-	f.mount.state.budget.takeHostBytes(n)
+	n, err := f.pieces(p, func(p []byte) (n int, err error) {
+		n, err = f.file.ReadAt(p, off)
+		off += int64(n)
+		return n, err
+	})
 	return f.got(n, err)
+}
+
+// filePiece is how much is read or written between two looks at the time.
+const filePiece = 1 << 20
+
+// pieces has do read or write all of p, piece by piece, until the end of the
+// file, of the call's time or of its bytes.
+func (f *file) pieces(p []byte, do func([]byte) (int, error)) (n int, err error) {
+	for n < len(p) || n == 0 {
+		piece := p[n:min(len(p), n+filePiece)]
+		f.mount.state.budget.takeHostBytes(len(piece))
+		k, err := do(piece)
+		n += k
+		if err != nil || k < len(piece) || len(p) == 0 {
+			return n, err
+		}
+		if f.mount.state.ctx.Err() != nil {
+			return n, syscall.EINTR
+		}
+	}
+	return n, nil
 }
 
 // got is the result of a read. The end of a file is no error, and what was
@@ -91,13 +114,12 @@ func (f *file) Write(p []byte) (int, experimentalsys.Errno) {
 	if errno := f.may(doing, true); errno != 0 {
 		return 0, errno
 	}
-	f.mount.state.budget.takeHostBytes(len(p))
 	if f.atEnd {
 		if _, err := f.file.Seek(0, io.SeekEnd); err != nil {
 			return 0, f.mount.fail(doing, f.name, err)
 		}
 	}
-	n, err := f.file.Write(p)
+	n, err := f.pieces(p, f.file.Write)
 	return n, f.mount.failed(doing, f.name, err)
 }
 
@@ -113,8 +135,11 @@ func (f *file) Pwrite(p []byte, off int64) (int, experimentalsys.Errno) {
 		return 0, f.mount.fail(doing, f.name, abi.Errorf(abi.CodeInvalidArgument, "the file was opened to be appended to, so nothing is written at a place in it").
 			WithCause(syscall.ENOTSUP))
 	}
-	f.mount.state.budget.takeHostBytes(len(p))
-	n, err := f.file.WriteAt(p, off)
+	n, err := f.pieces(p, func(p []byte) (n int, err error) {
+		n, err = f.file.WriteAt(p, off)
+		off += int64(n)
+		return n, err
+	})
 	return n, f.mount.failed(doing, f.name, err)
 }
 
@@ -233,12 +258,15 @@ func (d *folder) Readdir(n int) ([]experimentalsys.Dirent, experimentalsys.Errno
 	return list, 0
 }
 
-// Seek can do no more than begin again.
+// Seek can do no more than begin again. The folder stays open for all that the
+// guest can tell, whether or not it can be listed again.
 func (d *folder) Seek(offset fileOffset, whence int) (int64, experimentalsys.Errno) {
 	if offset != 0 || whence != io.SeekStart {
 		return 0, d.mount.fail("seek in", d.name, syscall.EINVAL)
 	}
-	return 0, d.Close()
+	open := d.file
+	d.file = nil
+	return 0, d.mount.closeFile(open, d.name)
 }
 
 // Stat describes the folder. Of a closed mount it says that it is one, and no
@@ -276,13 +304,18 @@ func (d *folder) Close() experimentalsys.Errno {
 
 func (d *folder) closeNow() { _ = d.Close() }
 
-// close closes f, the handle's, if it is open. It runs when a call is ending,
-// too, so a panic in it ends here.
-func (m *mount) close(handle closer, f File, name string) (errno experimentalsys.Errno) {
+// close closes f, the handle's, if it is open, and forgets the handle.
+func (m *mount) close(handle closer, f File, name string) experimentalsys.Errno {
+	delete(m.state.open, handle)
+	return m.closeFile(f, name)
+}
+
+// closeFile closes f, if it is open. It runs when a call is ending, too, so a
+// panic in it ends here.
+func (m *mount) closeFile(f File, name string) (errno experimentalsys.Errno) {
 	if f == nil {
 		return 0
 	}
-	delete(m.state.open, handle)
 	defer func() {
 		if r := recover(); r != nil {
 			m.state.log.Error("closing a file panicked", "path", m.path+"/"+name, "panic", r)

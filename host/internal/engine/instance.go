@@ -35,6 +35,7 @@ type instance struct {
 	globals                    []api.MutableGlobal // the module's own
 
 	arena, arenaSize uint32
+	clock            int64  // what the guest's monotonic clock showed when the run began
 	state            *state // of the run under way
 }
 
@@ -115,7 +116,8 @@ func (p *product) instantiate(ctx context.Context, img *image, limits abi.Limits
 // restore sets the globals, and what the host knows of the guest, to the
 // image's.
 func (i *instance) restore() {
-	i.arena, i.arenaSize = i.image.arena, i.image.arenaSize
+	i.arena, i.arenaSize, i.clock = i.image.arena, i.image.arenaSize, i.image.clock
+	i.memory.refused = false
 	for k, g := range i.globals {
 		g.Set(i.image.globals[k])
 	}
@@ -295,14 +297,14 @@ func (i *instance) tableElements() int64 {
 }
 
 // nanotime is the guest's monotonic clock. It goes on from where it was when
-// the image was made, so that for a guest made of one no time has passed but
-// that of its call.
+// the image was made, or the session's last call ended, so that for the guest no
+// time has passed but that of its calls.
 func (i *instance) nanotime() int64 {
 	s := i.state
 	if s.clock != nil {
 		return s.clock().UnixNano()
 	}
-	return i.image.clock + int64(time.Since(s.started))
+	return i.clock + int64(time.Since(s.started))
 }
 
 func (i *instance) walltime() (int64, int32) {

@@ -316,7 +316,7 @@ func TestDamagedCacheEntryIsNoticedAndMadeAgain(t *testing.T) {
 			}
 			works()
 			files := entryFiles(t, dir)
-			if len(files) != 5 {
+			if len(files) != 6 {
 				t.Fatalf("the entry has %q", files)
 			}
 			for _, file := range files {

@@ -153,6 +153,9 @@ func (p *Plugin) run(ctx context.Context, c Call, shut *abi.Error, enter func(co
 	if err := i.mount(c.Mounts); err != nil {
 		return answer, err
 	}
+	if ctx.Err() != nil {
+		return answer, errTimeOver // the sandbox took it all
+	}
 	if answer.Response, err = enter(ctx, i); err == nil && ctx.Err() != nil {
 		err = errTimeOver // an answer that came too late, or that nobody waits for
 	}

@@ -69,7 +69,7 @@ func (p *product) build(ctx context.Context, e *Engine, m *wasm.Module, o Option
 		return nil, err
 	}
 	if r.Plain == "" {
-		if r.Plain, err = p.takeSnapshot(ctx, e); err != nil {
+		if r.Plain, err = p.takeSnapshot(e); err != nil {
 			return nil, err
 		}
 	}
@@ -158,8 +158,9 @@ func isLimit(err error) bool {
 // describe export run once, for that touches what every call does. Where it
 // can't be kept the reason is returned, and instances are initialised anew for
 // each call; what is wrong with one that fails shows there.
-func (p *product) takeSnapshot(ctx context.Context, e *Engine) (why string, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.DescribeTimeout)
+func (p *product) takeSnapshot(e *Engine) (why string, err error) {
+	// Whoever is the first to need the plugin pays for nothing of this.
+	ctx, cancel := context.WithTimeout(context.Background(), e.config.DescribeTimeout)
 	defer cancel()
 	limits := e.config.Limits // not one plugin's: the snapshot is for all of this module
 	plugin := &Plugin{engine: e, product: p, limits: limits}

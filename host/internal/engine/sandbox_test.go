@@ -67,7 +67,14 @@ func TestSandboxIsForkedThenReset(t *testing.T) {
 
 // TestSecretOfTheLastCallIsNowhere has a guest hide a secret and the next call
 // look for it, in every byte of its memory, its variables and descriptors.
-func TestSecretOfTheLastCallIsNowhere(t *testing.T) {
+func TestSecretOfTheLastCallIsNowhere(t *testing.T) { huntSecret(t) }
+
+func TestSecretIsNowhereWhereTheKernelCantTellWhatWasWritten(t *testing.T) {
+	defer engine.WithoutPagemap()()
+	huntSecret(t)
+}
+
+func huntSecret(t *testing.T) {
 	r := newRootFS(t)
 	r.put(t, "f", "f")
 	open := step{Op: "open", Path: "/output/f"}
@@ -132,6 +139,51 @@ func TestLimitsErrorCanBeUnwrapped(t *testing.T) {
 		if err = errors.Unwrap(err); n > 20 {
 			t.Fatal("it is its own cause")
 		}
+	}
+}
+
+// TestFolderThatIsGoneStaysOpenUntilItIsClosed lists a folder, removes it, and
+// lists it again: what the guest holds open is neither forgotten nor uncounted.
+func TestFolderThatIsGoneStaysOpenUntilItIsClosed(t *testing.T) {
+	r := newRootFS(t)
+	p := compile(t, newEngine(t, engine.Config{OpenFiles: 4}), probeWasm(t), engine.Options{Modules: []string{abi.ModuleKernel}})
+	for range 3 {
+		got, answer, err := tryAsk(t, t.Context(), p, r.output(), slicesOf(step{Op: "list removed", Path: "/output/d"}, 6)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Usage.Sandbox == engine.SandboxReset {
+			t.Error("the instance served again, with descriptors of another call's")
+		}
+		for i, g := range got {
+			const tooMany = 33
+			if refused := g.Errno == tooMany; refused != (i >= 4) {
+				t.Errorf("folder %d: %+v", i, g)
+			}
+		}
+	}
+}
+
+func TestPathsAreBoundedBeforeTheyAreCleaned(t *testing.T) {
+	for _, lengths := range [][2]int{{4097, 1}, {1, 4097}} {
+		g := newGuest()
+		rename := g.use(abi.ModuleWASI, "path_rename", i32+i32+i32+i32+i32+i32, i32)
+		g.onCall(answerWith(i32Const(3)+i32Const(0)+i32Const(lengths[0])+i32Const(3)+i32Const(0)+i32Const(lengths[1])+call(rename)+extendU), 0)
+		answer, err := plugin(t, g).Call(t.Context(), engine.Call{})
+		if err != nil || number(t, answer) != 37 {
+			t.Errorf("paths of %v bytes give %d, %v", lengths, number(t, answer), err)
+		}
+	}
+}
+
+func TestRefusedMemoryOfOneCallIsNotAnothers(t *testing.T) {
+	p := plugin(t, newGuest().onCall(get(0)+ifElse(i64, unreachable, i32Const(1<<15)+growMemory+drop+i64Const(0)), 0))
+	if _, err := p.Call(t.Context(), engine.Call{Tool: 0}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.Call(t.Context(), engine.Call{Tool: 1})
+	if e := refused(t, err, abi.CodePluginFailed, "unreachable"); e.Limit != "" {
+		t.Errorf("a call that grew nothing reached the limit %q", e.Limit)
 	}
 }
 

@@ -82,6 +82,7 @@ func (p *Plugin) giveSession(i *instance, session string, well bool) {
 		s.drop()
 	} else {
 		i.state.closeFiles()
+		i.clock = i.nanotime()
 		i.state = nil
 	}
 	<-s.turn

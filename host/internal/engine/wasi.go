@@ -88,6 +88,9 @@ func guarded(name string, f api.GoModuleFunction) api.GoModuleFunc {
 		s.enterHost()
 		defer s.leaveHost()
 		if errno := outOfBounds(name, stack); errno != 0 {
+			if errno == errnoNametoolong {
+				s.pending = &pending{err: abi.Errorf(abi.CodeInvalidArgument, "the path has more than %d bytes", maxPath)}
+			}
 			stack[0] = uint64(errno)
 			return
 		}
@@ -128,6 +131,8 @@ func outOfBounds(name string, params []uint64) uint32 {
 	switch {
 	case name == "poll_oneoff" && uint32(params[2]) > maxSubscriptions:
 		return errnoInval
+	case slices.ContainsFunc(pathLengths[name], func(at int) bool { return uint32(params[at]) > maxPath }):
+		return errnoNametoolong
 	case name == "fd_filestat_set_times" && uint32(params[0]) <= 2:
 		return errnoBadf // the runtime has no file there, and no check for that
 	case vectored(name) && uint32(params[2]) > maxVectors:
@@ -136,6 +141,21 @@ func outOfBounds(name string, params []uint64) uint32 {
 		return errnoBadf
 	}
 	return 0
+}
+
+// pathLengths are the places of the parameters that say how long a path is,
+// which the runtime copies and cleans before any mount sees it.
+var pathLengths = map[string][]int{
+	"path_create_directory":   {2},
+	"path_filestat_get":       {3},
+	"path_filestat_set_times": {3},
+	"path_link":               {3, 6},
+	"path_open":               {3},
+	"path_readlink":           {2},
+	"path_remove_directory":   {2},
+	"path_rename":             {2, 5},
+	"path_symlink":            {1, 4},
+	"path_unlink_file":        {2},
 }
 
 // vectored says whether a function takes a list of buffers, whose number is

@@ -100,8 +100,9 @@ func init() {
 			}
 			return strings.Join(names, " "), err
 		},
-		"stat":  func(s step) (string, error) { return describeFile(os.Stat(s.Path)) },
-		"lstat": func(s step) (string, error) { return describeFile(os.Lstat(s.Path)) },
+		"list removed": func(s step) (string, error) { return "", listRemoved(s.Path) },
+		"stat":         func(s step) (string, error) { return describeFile(os.Stat(s.Path)) },
+		"lstat":        func(s step) (string, error) { return describeFile(os.Lstat(s.Path)) },
 		"same": func(s step) (string, error) {
 			a, err := os.Stat(s.Path)
 			if err != nil {
@@ -219,6 +220,28 @@ func init() {
 			return "", nil
 		},
 	}
+}
+
+// listRemoved opens a folder, lists it, removes it and lists it again. It stays
+// open.
+func listRemoved(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	files = append(files, f)
+	if _, err := f.Readdirnames(-1); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	_, _ = f.Seek(0, io.SeekStart)
+	_, _ = f.Readdirnames(-1) // it is gone
+	return nil
 }
 
 func withFile(name string, flag int, use func(*os.File) error) error {
