@@ -29,7 +29,7 @@ func (w *walk) open(in *instruction, at int) {
 	}
 	switch in.op {
 	case opIf:
-		w.meter.spend(1)
+		w.meter.spend(1 + params + results)
 		if !f.dead {
 			f.otherwise = w.meter.close(false)
 			w.meter.open(w.at, f.otherwise)
@@ -47,6 +47,7 @@ func (w *walk) open(in *instruction, at int) {
 	}
 	f.place, f.serial = len(w.frames), uint32(w.blocks)
 	w.dispatch.open(in, at, w.at, f.place)
+	w.uses.varying += params + results
 	w.weight += weightBlock + weightValue*(params+results)
 	w.blocks++
 	if in.op == opLoop {
@@ -73,6 +74,7 @@ func (w *walk) turn() {
 	}
 	w.leaves(f)
 	if !f.dead {
+		w.meter.spend(f.results)
 		f.label.join(w.meter.close(false))
 	}
 	f.op, f.dead = opElse, !f.otherwise.live
@@ -107,6 +109,7 @@ func (w *walk) close(at int) {
 		outer.dead = false
 	default:
 		if !f.dead {
+			w.meter.spend(f.results)
 			in.join(w.meter.close(false))
 		}
 		w.meter.loop = outer.loop

@@ -175,7 +175,7 @@ const (
 	maxTables        = 8
 	maxTableElements = abi.MaxTableElements
 	maxMemoryPages   = 65_535
-	maxGlobals       = 1_000_000
+	maxGlobals       = 20_000
 	maxExports       = 100_000
 	maxSegments      = 1_000_000 // of data, and of elements
 )

@@ -85,7 +85,7 @@ func (w *rewriting) data() []byte {
 }
 
 // maxElements bounds the elements of all segments together.
-const maxElements = 4 << 20
+const maxElements = 1 << 18
 
 // readElements writes the element section with the indices that functions have
 // now.

@@ -6,7 +6,7 @@ type uses struct {
 	calls, places uint32 // so far: calls, and blocks or parts of them
 	locals        []use
 	kept          int                // values that live across a call
-	varying       int                // locals set in each loop, those in what is in it included
+	varying       int                // locals set in each loop, those in what is in it included, and values of blocks
 	inLoops       map[[2]uint32]bool // which, by loop and local
 	wandering     int                // locals that are taken elsewhere than where they were set
 }
