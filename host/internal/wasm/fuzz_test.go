@@ -49,6 +49,12 @@ func FuzzRewrite(f *testing.F) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		one, two := fuzzRuntime(t, m), fuzzRuntime(t, m)
+		parsed, err := wasm.Parse(original)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The runtime believes in counts of names that aren't there.
+		original = parsed.Without("name")
 		if _, err := one.CompileModule(ctx, original); err != nil {
 			return
 		}
@@ -58,7 +64,9 @@ func FuzzRewrite(f *testing.F) {
 		if _, err := two.CompileModule(ctx, rewritten.Wasm); err != nil {
 			t.Fatalf("rewritten, it isn't accepted: %v", err)
 		}
-		compare(ctx, t, original, rewritten, one, two, m)
+		if !parsed.HasStart { // which would run before there is data
+			compare(ctx, t, original, rewritten, one, two, m)
+		}
 	})
 }
 
@@ -82,14 +90,7 @@ func fuzzRuntime(t *testing.T, m *meter) wazero.Runtime {
 // compare calls the exports of both, until one runs out of fuel: whether the
 // original would ever end isn't known then.
 func compare(ctx context.Context, t *testing.T, original []byte, rewritten *wasm.Rewritten, one, two wazero.Runtime, m *meter) {
-	parsed, err := wasm.Parse(original)
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
-	if parsed.HasStart {
-		return // before there is fuel, or data
-	}
 	a, wantErr := one.InstantiateWithConfig(ctx, original, config)
 	b, gotErr := two.InstantiateWithConfig(ctx, rewritten.Wasm, config)
 	if text(wantErr) != text(gotErr) {
