@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -217,5 +219,29 @@ func TestCallsOfPluginsDontWait(t *testing.T) {
 	eventually(t, "the place is free", func() bool { return plugins(s, "badboy")[host.PluginLoaded][0].Running == 0 })
 	if _, e := try(t, s, session, "badboy_trap", args{}); e == nil || e.Code != abi.CodePluginFailed {
 		t.Errorf("with a place that is free it came to %+v", e)
+	}
+}
+
+// TestAStreamThatWaitsInTheQueueIsKeptAlive reads what comes before the call's
+// turn.
+func TestAStreamThatWaitsInTheQueueIsKeptAlive(t *testing.T) {
+	s := limited(t, edition, abi.Limits{Concurrent: 1}, nil)
+	session := s.Agent.Session()
+	running := underWay(s, session, "edition_wait", args{})
+	req := s.Agent.Request(http.MethodPost, "/v1/sessions/"+session+"/tools/edition_tell", strings.NewReader("{}"))
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body := bufio.NewReader(resp.Body)
+	if line, err := body.ReadString('\n'); err != nil || resp.StatusCode != http.StatusOK || line != ": alive\n" {
+		t.Errorf("the stream began with %d %q %v", resp.StatusCode, line, err)
+	}
+	letGo(s, session)
+	resultText(t, <-running)
+	if rest, err := io.ReadAll(body); err != nil || !strings.Contains(string(rest), "event: result") {
+		t.Errorf("the stream ended with %q %v", rest, err)
 	}
 }

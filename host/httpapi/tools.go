@@ -56,9 +56,10 @@ func (s *Server) callTool(c echo.Context) error {
 	defer stream.close()
 	call.Emit = stream.send
 	result, err := s.host.Call(stream.ctx, call)
+	stream.quiet()
 	if err != nil {
 		if !stream.started() {
-			return err // nothing was run: a problem document, with its status
+			return err // nothing was run or sent: a problem document, with its status
 		}
 		stream.finish(abi.Event{Type: abi.EventError, Error: abi.AsError(err)})
 		return nil
@@ -122,7 +123,8 @@ func linked(session string, r *abi.Result) *abi.Result {
 }
 
 // A stream sends events to a client, and a comment now and then, so that a
-// client that went away is noticed and its call ended.
+// client that went away is noticed and its call ended. The comments begin while
+// the call waits for its turn.
 type stream struct {
 	c    echo.Context
 	ctx  context.Context
@@ -131,8 +133,9 @@ type stream struct {
 	mu   sync.Mutex
 	open bool
 	seq  int64
-	done chan struct{}
 	wg   sync.WaitGroup
+
+	quiet func() // ends the comments
 }
 
 const (
@@ -142,7 +145,14 @@ const (
 
 func newStream(c echo.Context) *stream {
 	ctx, cancel := context.WithCancel(c.Request().Context())
-	return &stream{c: c, ctx: ctx, stop: cancel, done: make(chan struct{})}
+	done := make(chan struct{})
+	st := &stream{c: c, ctx: ctx, stop: cancel}
+	st.quiet = sync.OnceFunc(func() {
+		close(done)
+		st.wg.Wait()
+	})
+	st.wg.Go(func() { st.keepAlive(done) })
+	return st
 }
 
 func (st *stream) started() bool {
@@ -151,19 +161,12 @@ func (st *stream) started() bool {
 	return st.open
 }
 
-// send writes one event; the first opens the stream. A client that can't be
+// send writes one event, and opens the stream for it. A client that can't be
 // written to ends the call.
 func (st *stream) send(e abi.Event) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.open {
-		st.open = true
-		h := st.c.Response().Header()
-		h.Set(echo.HeaderContentType, "text/event-stream")
-		h.Set("X-Accel-Buffering", "no")
-		st.c.Response().WriteHeader(http.StatusOK)
-		st.wg.Go(st.keepAlive)
-	}
+	st.begin()
 	st.seq = e.Seq
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -171,6 +174,17 @@ func (st *stream) send(e abi.Event) {
 		return
 	}
 	st.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Type, data))
+}
+
+// begin opens the stream, if it isn't open. It needs the lock.
+func (st *stream) begin() {
+	if !st.open {
+		st.open = true
+		h := st.c.Response().Header()
+		h.Set(echo.HeaderContentType, "text/event-stream")
+		h.Set("X-Accel-Buffering", "no")
+		st.c.Response().WriteHeader(http.StatusOK)
+	}
 }
 
 // finish sends the terminal event.
@@ -195,15 +209,16 @@ func (st *stream) write(text string) {
 	}
 }
 
-func (st *stream) keepAlive() {
+func (st *stream) keepAlive(done <-chan struct{}) {
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for {
 		select {
-		case <-st.done:
+		case <-done:
 			return
 		case <-tick.C:
 			st.mu.Lock()
+			st.begin()
 			st.write(": alive\n\n")
 			st.mu.Unlock()
 		}
@@ -211,7 +226,6 @@ func (st *stream) keepAlive() {
 }
 
 func (st *stream) close() {
-	close(st.done)
-	st.wg.Wait()
+	st.quiet()
 	st.stop()
 }
