@@ -29,9 +29,9 @@ func contextError(ctx context.Context) *abi.Error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return Errorf(abi.CodeDeadlineExceeded, "the call's time is over: %w", err)
+		return Errorf(abi.CodeDeadlineExceeded, "out of time: %w", err)
 	default:
-		return Errorf(abi.CodeCanceled, "the call was cancelled: %w", err)
+		return Errorf(abi.CodeCanceled, "cancelled: %w", err)
 	}
 }
 
