@@ -180,11 +180,13 @@ func List(pluginDir, policyFile string) ([]Listed, error) {
 		return nil, err
 	}
 	list := []Listed{}
+	var paths []string // of the files in it
 	for _, file := range files {
 		a, err := plugin.Read(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
+		paths = append(paths, file)
 		if err != nil {
 			list = append(list, Listed{State: ListedBad, Name: strings.TrimSuffix(filepath.Base(file), ".wasm"), Detail: abi.AsError(err).Message})
 			continue
@@ -199,6 +201,12 @@ func List(pluginDir, policyFile string) ([]Listed, error) {
 	for _, e := range pol.Plugins {
 		if !slices.ContainsFunc(list, func(l Listed) bool { return l.Name == e.Name }) {
 			list = append(list, Listed{State: ListedAbsent, Name: e.Name, Digest: e.Digest, Detail: fmt.Sprintf("%s allows it, and %s doesn't have it", policyFile, pluginDir)})
+		}
+	}
+	for i, l := range list { // of several with one name, which is which
+		same := func(o Listed) bool { return o.Name == l.Name }
+		if l.State == ListedChanged && slices.ContainsFunc(slices.Delete(slices.Clone(list), i, i+1), same) {
+			list[i].Detail += ": " + paths[i]
 		}
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return strings.Compare(a.Name, b.Name) })
