@@ -158,7 +158,7 @@ func (w *walk) edit(e edit) { w.edits = append(w.edits, e) }
 // body the instructions begin.
 func (w *walk) write(body []byte, groups uint32, from int) {
 	leaf := w.leaf(w.index)
-	deep := w.calls || w.frameBytes() > freeBytes
+	deep := w.calls || !leaf && w.frameBytes() > freeBytes
 	depth := -1 // the local that has it
 	c := w.buffer[:0]
 	rest := body[:from]

@@ -50,7 +50,6 @@ type region struct {
 type meter struct {
 	regions []region
 	loop    uint32 // the innermost at this point
-	total   int    // units of the whole body
 	tailMax int
 
 	live  bool // whether a block is open
@@ -98,7 +97,6 @@ func (m *meter) spend(n int) {
 		return
 	}
 	m.units += n
-	m.total += n
 	m.since += n
 	if m.tail >= 0 {
 		m.tail += n

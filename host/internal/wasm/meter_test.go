@@ -183,6 +183,28 @@ func TestStackIsGivenBack(t *testing.T) {
 	}
 }
 
+func TestALeafNeedsNoStackAfterADeepCall(t *testing.T) {
+	wide := function{params: i32, code: strings.Repeat(get(0), 250) + "\x0f"}
+	g := guest{funcs: []function{recursion("", ""), {export: "both", params: i32, code: get(0) + call(0) + get(0) + call(2)}, wide}}
+	s := stage(t, g.encode())
+	n := uint64(1)
+	for ; ; n++ { // as deep as it goes
+		if _, err := s.try(20<<10, "both", n); err != nil {
+			break
+		}
+	}
+	s.meter.lowest = 0
+	if _, err := s.try(20<<10, "both", n-1); err != nil || s.meter.lowest > 1<<10 {
+		t.Errorf("with %d bytes left it came to %v", s.meter.lowest, err)
+	}
+	if _, err := s.try(20<<10, "run", n-1); err != nil {
+		t.Errorf("alone it goes less deep: %v", err)
+	}
+	if _, err := s.try(20<<10, "run", n+10); err == nil {
+		t.Error("it was the leaf that took what is left of the stack")
+	}
+}
+
 func TestADeeperStackIsADeeperRecursion(t *testing.T) {
 	s := stage(t, (&guest{funcs: []function{recursion("", "")}}).encode())
 	reach := func(stack int64) (n uint64) {

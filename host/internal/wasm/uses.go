@@ -22,6 +22,9 @@ func (u *uses) begin(locals int) {
 	if cap(u.locals) < locals {
 		u.locals = make([]use, locals)
 	}
+	if len(u.inLoops) > 1<<10 {
+		u.inLoops = nil // clearing takes as long as what it once held, for each function
+	}
 	clear(u.inLoops)
 	*u = uses{locals: u.locals[:locals], inLoops: u.inLoops}
 	clear(u.locals)
