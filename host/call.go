@@ -125,15 +125,16 @@ func (h *Host) find(ctx context.Context, c ToolCall, caller *run) (*loaded, int,
 }
 
 // place waits for the call's turn among those of its plugin, and then among
-// all: for as long as the plugin's deadline in each. A call that another one
+// all: for as long as the plugin's deadline altogether. A call that another one
 // makes doesn't wait, for that one holds a place as long, and of two such
 // chains each could wait for the other.
 func (h *Host) place(ctx context.Context, p *loaded, session string, nested bool) (free func(), err error) {
+	asked := time.Now()
 	enter := func(q *queue, key string) (func(), error) {
 		if nested {
 			return q.try(key)
 		}
-		return q.enter(ctx, key, time.Duration(p.limits.Deadline))
+		return q.enter(ctx, key, asked, time.Duration(p.limits.Deadline))
 	}
 	key := ""
 	if p.artifact.Manifest.State == abi.StateSession {
@@ -224,7 +225,7 @@ func (r *run) do(ctx context.Context, tool int, short string) (*abi.Result, erro
 		log.Warn("plugin wrote to stderr", "stderr", answer.Stderr)
 	}
 	if err != nil {
-		return nil, withStderr(err, answer.Stderr)
+		return nil, withStderr(withOperator(err), answer.Stderr)
 	}
 	response, err := abi.DecodeCallResponse(answer.Response)
 	if err != nil {
@@ -255,6 +256,21 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// withOperator says in the hint of a limit that was reached who can raise it,
+// which the engine doesn't know.
+func withOperator(err error) error {
+	e, ok := errors.AsType[*abi.Error](err)
+	if !ok || e.Limit == "" {
+		return err
+	}
+	if hint, ok := strings.CutSuffix(e.Hint, "raise limits."+e.Limit); ok {
+		own := *e
+		own.Hint = hint + raise(e.Limit)
+		return &own
+	}
+	return err
 }
 
 // maxStderr is how much of a failed plugin's stderr the error tells, in bytes.
@@ -292,7 +308,7 @@ func endedBy(ctx context.Context, limits abi.Limits, err error) error {
 // with it.
 func tooLong(limits abi.Limits) *abi.Error {
 	e := abi.Errorf(abi.CodeDeadlineExceeded, "the call took longer than its limit of %v", limits.Deadline).
-		WithHint("do less in one call, or have the operator raise limits.deadline for the plugin in the policy")
+		WithHint("do less in one call, or %s", raise("deadline"))
 	e.Limit = "deadline"
 	return e
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,9 +16,6 @@ import (
 	"github.com/sallyport-dev/sallyport/abi"
 	"github.com/sallyport-dev/sallyport/host/audit"
 	"github.com/sallyport-dev/sallyport/host/internal/engine"
-	"github.com/sallyport-dev/sallyport/host/plugin"
-	"github.com/sallyport-dev/sallyport/host/policy"
-	"github.com/sallyport-dev/sallyport/host/strictyaml"
 )
 
 // States of a plugin in the catalog.
@@ -60,8 +54,13 @@ type catalog struct {
 	audit           func(audit.Entry) error
 	left            func(*loaded) // called once a plugin was replaced or revoked
 
-	// refreshing holds a token while somebody refreshes, which can take the
-	// seconds of a compilation. What is below it is the refresher's alone.
+	// compiling holds a token while something is compiled: one at a time, for
+	// what that takes of memory.
+	compiling    chan struct{}
+	compilations sync.WaitGroup
+
+	// refreshing holds a token while somebody refreshes, which takes no longer
+	// than files take to be read. What is below it is the refresher's alone.
 	refreshing chan struct{}
 	closed     bool
 	files      map[string]cachedFile
@@ -79,8 +78,22 @@ type catalogState struct {
 	stamp       string // of the policy file and the folder's files
 	policyStamp string
 	byName      map[string]*loaded
-	stamps      map[string]string // of the loaded plugins' files
-	statuses    []PluginStatus
+	pending     map[string]*compilation // of plugins by name, which calls wait for
+	stamps      map[string]string       // of the files of both
+	statuses    []PluginStatus          // of what isn't pending
+}
+
+// fresh says whether a plugin's file and the policy are as they were.
+func (s catalogState) fresh(name, policyFile string) bool {
+	path := ""
+	if p := s.pending[name]; p != nil {
+		path = p.ruling.artifact.Path
+	} else if l := s.byName[name]; l != nil {
+		path = l.artifact.Path
+	} else {
+		return false
+	}
+	return s.stamp != "" && stampOf(policyFile) == s.policyStamp && stampOf(path) == s.stamps[name]
 }
 
 func (c *catalog) now() catalogState {
@@ -89,55 +102,20 @@ func (c *catalog) now() catalogState {
 	return c.state
 }
 
-// A cachedFile spares reading and hashing a file that hasn't changed.
-type cachedFile struct {
-	stamp    string
-	artifact *plugin.Artifact
-	err      error
-}
-
-// stampOf changes whenever the file may have.
-func stampOf(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return path + " absent"
-	}
-	return fmt.Sprintf("%s %d %d %v", path, info.Size(), info.ModTime().UnixNano(), inode(info))
-}
-
-func (c *catalog) stampAll() (string, []string, error) {
-	var paths []string
-	entries, err := os.ReadDir(c.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, abi.Errorf(abi.CodeUnavailable, "the plugin directory can't be read: %w", err).
-			WithHint("mend the folder, or have the operator name another with --plugin-dir")
-	}
-	var b strings.Builder
-	b.WriteString(stampOf(c.policyFile))
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".wasm" {
-			continue
-		}
-		path := filepath.Join(c.dir, e.Name())
-		paths = append(paths, path)
-		b.WriteString("\n" + stampOf(path))
-	}
-	return b.String(), paths, nil
-}
-
 // brokenGrace is how long a policy may be unusable before what runs is ended:
 // editors that save in place leave half a file for a moment. New calls are
 // refused at once.
 const brokenGrace = 2 * time.Second
 
-// refresh brings the catalog up to date with the folder and the policy. A
-// policy that can't be read leaves nothing admitted: default deny.
+// refresh brings the catalog up to date with the folder and the policy: what
+// has to be compiled is pending then. A policy that can't be read leaves
+// nothing admitted: default deny.
 func (c *catalog) refresh(ctx context.Context) error {
 	select {
 	case c.refreshing <- struct{}{}:
 		defer func() { <-c.refreshing }()
 	case <-ctx.Done():
-		return abi.Errorf(abi.CodeCanceled, "the call ended while plugins were being loaded: %w", ctx.Err())
+		return loadingEnded(ctx)
 	}
 	if c.closed {
 		return abi.Errorf(abi.CodeUnavailable, "the host is ending")
@@ -157,7 +135,8 @@ func (c *catalog) refresh(ctx context.Context) error {
 		}
 		// The stamp stays empty, so that the error is met again and the
 		// plugins come back as soon as the file is mended.
-		next := catalogState{byName: old.byName, statuses: old.statuses}
+		next := old
+		next.stamp = ""
 		if time.Since(c.broken) >= brokenGrace {
 			next = catalogState{}
 		}
@@ -174,64 +153,25 @@ func (c *catalog) refresh(ctx context.Context) error {
 		}
 		rulings = append(rulings, r)
 	}
-	// What was taken away ends now: a compilation can take seconds.
+	// What was taken away ends first.
 	for _, l := range c.running(old) {
 		if r := admitted[l.name()]; r == nil || !r.keeps(l) {
 			c.revoke(l)
 		}
 	}
-	next := catalogState{stamp: seen.stamp, policyStamp: seen.policyStamp, byName: map[string]*loaded{}, stamps: map[string]string{}}
+	next := catalogState{
+		stamp: seen.stamp, policyStamp: seen.policyStamp,
+		byName: map[string]*loaded{}, pending: map[string]*compilation{}, stamps: map[string]string{},
+	}
 	for _, r := range rulings {
-		if r.status.Error == nil {
-			if l := c.load(ctx, r, old.byName[r.status.Name]); l != nil {
-				next.byName[l.name()], next.stamps[l.name()] = l, c.files[r.status.File].stamp
-			}
+		if r.status.Error != nil {
+			next.statuses = append(next.statuses, r.status)
+			continue
 		}
-		next.statuses = append(next.statuses, r.status)
+		c.admit(r, old, &next)
 	}
 	c.replace(old, next)
 	return nil
-}
-
-// A sight is what the folder and the policy were at one moment.
-type sight struct {
-	stamp       string // "" where there was no such moment
-	policyStamp string
-	policy      *policy.Policy
-	paths       []string
-}
-
-// look reads the policy and the files. It does so again when something changed
-// meanwhile, so that a file and its entry that came together are seen together.
-func (c *catalog) look(stamp string, paths []string) (sight, error) {
-	var last sight
-	for range 10 {
-		last = sight{policyStamp: stampOf(c.policyFile), paths: paths}
-		var err error
-		if last.policy, err = readPolicy(c.policyFile); err != nil {
-			return last, err
-		}
-		files := map[string]cachedFile{}
-		for _, path := range paths {
-			cached, ok := c.files[path]
-			if s := stampOf(path); !ok || cached.stamp != s {
-				cached = cachedFile{stamp: s}
-				cached.artifact, cached.err = plugin.Read(path)
-			}
-			files[path] = cached
-		}
-		c.files = files
-		again, now, err := c.stampAll()
-		if err != nil {
-			break
-		}
-		if again == stamp {
-			last.stamp = stamp
-			break
-		}
-		stamp, paths = again, now
-	}
-	return last, nil
 }
 
 // withPolicy completes the command in a refusal's hint, which ends with it,
@@ -249,6 +189,11 @@ func (c *catalog) replace(old, next catalogState) {
 	c.mu.Lock()
 	c.state = next
 	c.mu.Unlock()
+	for name, p := range old.pending {
+		if next.pending[name] != p {
+			close(p.done)
+		}
+	}
 	for _, s := range next.statuses {
 		if i := slices.IndexFunc(old.statuses, func(o PluginStatus) bool { return o.File == s.File }); i >= 0 && reflect.DeepEqual(old.statuses[i], s) {
 			continue
@@ -272,7 +217,7 @@ func (c *catalog) replace(old, next catalogState) {
 		}
 	}
 	for _, l := range c.running(catalogState{}) {
-		if next.byName[l.name()] == nil {
+		if next.byName[l.name()] == nil && next.pending[l.name()] == nil {
 			c.revoke(l)
 		}
 	}
@@ -330,20 +275,29 @@ func (c *catalog) witness(e audit.Entry) {
 }
 
 // find returns the plugin of a tool, after a look at whether its file or the
-// policy changed. The error says what to do: the tool is unknown, or its
-// plugin was refused and why.
+// policy changed. While that plugin is being compiled it waits, and for no
+// other. The error says what to do: the tool is unknown, or its plugin was
+// refused and why.
 func (c *catalog) find(ctx context.Context, tool string) (*loaded, int, error) {
 	pluginName, short := abi.SplitName(tool)
 	state := c.now()
-	l := state.byName[pluginName]
-	// A plugin that is as it was needn't wait while another is compiled.
-	if l == nil || state.stamp == "" || stampOf(c.policyFile) != state.policyStamp || stampOf(l.artifact.Path) != state.stamps[pluginName] {
-		if err := c.refresh(ctx); err != nil {
+	for {
+		if !state.fresh(pluginName, c.policyFile) {
+			if err := c.refresh(ctx); err != nil {
+				return nil, 0, err
+			}
+			state = c.now()
+		}
+		p := state.pending[pluginName]
+		if p == nil {
+			break
+		}
+		if err := p.wait(ctx); err != nil {
 			return nil, 0, err
 		}
 		state = c.now()
-		l = state.byName[pluginName]
 	}
+	l := state.byName[pluginName]
 	if l != nil {
 		for i, t := range l.artifact.Manifest.Tools {
 			if t.Name == short {
@@ -360,12 +314,31 @@ func (c *catalog) find(ctx context.Context, tool string) (*loaded, int, error) {
 		WithHint("GET /v1/tools lists those there are")
 }
 
-// list returns the loaded plugins by name, and the status of every file.
+// settled refreshes, and waits until nothing is pending.
+func (c *catalog) settled(ctx context.Context) (catalogState, error) {
+	for {
+		if err := c.refresh(ctx); err != nil {
+			return catalogState{}, err
+		}
+		state := c.now()
+		if len(state.pending) == 0 {
+			return state, nil
+		}
+		for _, p := range state.pending {
+			if err := p.wait(ctx); err != nil {
+				return catalogState{}, err
+			}
+		}
+	}
+}
+
+// list returns the loaded plugins by name, and the status of every file, once
+// what is there is compiled.
 func (c *catalog) list(ctx context.Context) ([]*loaded, []PluginStatus, error) {
-	if err := c.refresh(ctx); err != nil {
+	state, err := c.settled(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
-	state := c.now()
 	plugins := make([]*loaded, 0, len(state.byName))
 	for _, l := range state.byName {
 		plugins = append(plugins, l)
@@ -423,7 +396,7 @@ func (c *catalog) watch(ctx context.Context, report func(error)) {
 }
 
 // close lets nobody refresh any more, revokes every plugin and waits for their
-// instances, until ctx is over.
+// instances and for what is being compiled, until ctx is over.
 func (c *catalog) close(ctx context.Context) error {
 	select {
 	case c.refreshing <- struct{}{}:
@@ -433,10 +406,13 @@ func (c *catalog) close(ctx context.Context) error {
 		return fmt.Errorf("the catalog is still being refreshed: %w", ctx.Err())
 	}
 	c.mu.Lock()
-	byName, leaving := c.state.byName, c.leaving
+	byName, pending, leaving := c.state.byName, c.state.pending, c.leaving
 	c.state = catalogState{}
 	c.mu.Unlock()
 	ending := abi.Errorf(abi.CodeCanceled, "the host is ending")
+	for _, p := range pending {
+		close(p.done)
+	}
 	for _, l := range leaving { // who waits for these closes them
 		l.revoke(ending)
 	}
@@ -446,26 +422,6 @@ func (c *catalog) close(ctx context.Context) error {
 		l.revoke(ending)
 		errs = append(errs, l.code.Close(ctx))
 	}
+	errs = append(errs, waitFor(ctx, &c.compilations))
 	return errors.Join(errs...)
-}
-
-// readPolicy reads the whitelist. A file that isn't there is an empty list.
-func readPolicy(file string) (*policy.Policy, error) {
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &policy.Policy{Version: 1}, nil
-	}
-	var pol *policy.Policy
-	if err == nil {
-		if pol, err = policy.Parse(b); err == nil {
-			return pol, nil
-		}
-		err = strictyaml.InFile(file, err)
-	}
-	e := abi.Errorf(abi.CodeUnavailable, "the policy can't be used, so every plugin is refused: %s", err).WithCause(err)
-	if cause, ok := errors.AsType[*abi.Error](err); ok {
-		e.Message = "the policy can't be used, so every plugin is refused: " + cause.Message
-		e.Hint = cause.Hint
-	}
-	return nil, e
 }

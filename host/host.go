@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
-	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now(), queue: newQueue("the host", "")}
+	h = &Host{cfg: cfg, log: cfg.Logger, started: time.Now(), queue: newQueue("the host", false)}
 	h.queue.resize(cfg.MaxCalls, 4*cfg.MaxCalls)
 	defer func() {
 		if err != nil {
@@ -155,6 +155,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 		dir: cfg.PluginDir, policyFile: cfg.PolicyFile, engine: h.engine, defaults: h.cfg.Limits,
 		log: h.log.Named("catalog"), audit: h.audit.Append,
 		left:       func(l *loaded) { h.wg.Go(func() { h.retire(background, l) }) },
+		compiling:  make(chan struct{}, 1),
 		refreshing: make(chan struct{}, 1), queues: map[string]*queue{},
 	}
 	err = h.audit.Append(audit.Entry{Kind: audit.KindHostStart, Detail: map[string]string{
@@ -166,7 +167,7 @@ func New(ctx context.Context, cfg Config) (h *Host, err error) {
 	report := func(err error) {
 		h.log.Error("the plugins can't be brought up to date", "error", err, "hint", abi.AsError(err).Hint)
 	}
-	if err := h.catalog.refresh(ctx); err != nil {
+	if _, err := h.catalog.settled(ctx); err != nil {
 		report(err)
 	}
 	h.wg.Go(func() { h.catalog.watch(background, report) })

@@ -1,26 +1,24 @@
 package host
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/abi"
+	"github.com/sallyport-dev/sallyport/host/internal/engine"
 )
 
 // defaultLimits are the most a plugin gets where neither the operator nor the
 // host's configuration says otherwise.
 func defaultLimits() abi.Limits {
-	return abi.Limits{
-		MemoryMiB:     512,
-		TableElements: 131_072,
-		StackKiB:      8192,
-		Deadline:      abi.Duration(15 * time.Minute),
-		Fuel:          1e12,
-		HostCalls:     1_000_000,
-		HostBytes:     4 << 30,
-		OutputBytes:   16 << 20,
-		Concurrent:    32,
-		Queue:         128,
-	}
+	l := engine.DefaultLimits()
+	l.Deadline, l.Concurrent, l.Queue = abi.Duration(15*time.Minute), 32, 128
+	return l
+}
+
+// raise is the end of a hint on reaching a limit, or one of several.
+func raise(names ...string) string {
+	return "have the operator raise limits." + strings.Join(names, " or limits.") + " for the plugin in the policy"
 }
 
 // mergeLimits takes what the operator set, else what the plugin asks for, else

@@ -14,8 +14,8 @@ import (
 // Calls with the same key, "" apart, follow one another; others overtake those
 // that wait for one of their own. It is safe for concurrent use.
 type queue struct {
-	owner string // whose calls they are, for messages: "plugin python"
-	raise string // what more could be had by, at the end of a hint
+	owner   string // whose calls they are, for messages: "plugin python"
+	limited bool   // by limits that the operator can raise for a plugin
 
 	mu      sync.Mutex
 	places  int
@@ -31,8 +31,8 @@ type waiter struct {
 	turn chan struct{} // closed when it is in
 }
 
-func newQueue(owner, raise string) *queue {
-	return &queue{owner: owner, raise: raise, keys: map[string]bool{}}
+func newQueue(owner string, limited bool) *queue {
+	return &queue{owner: owner, limited: limited, keys: map[string]bool{}}
 }
 
 // resize sets how many calls are in at once, and how many more wait. What is
@@ -44,10 +44,10 @@ func (q *queue) resize(places, bound int) {
 	q.letIn()
 }
 
-// enter waits for a place, until ctx ends or patience does; leave gives it
-// back. The error is resource_exhausted and retryable where too many wait or
+// enter waits for a place, until ctx ends or patience does, which began when
+// the call was asked for; leave gives it back. The error is resource_exhausted and retryable where too many wait or
 // the wait was too long, and the cause of ctx where that ended.
-func (q *queue) enter(ctx context.Context, key string, patience time.Duration) (leave func(), err error) {
+func (q *queue) enter(ctx context.Context, key string, asked time.Time, patience time.Duration) (leave func(), err error) {
 	q.mu.Lock()
 	if q.free(key) {
 		defer q.mu.Unlock()
@@ -62,7 +62,7 @@ func (q *queue) enter(ctx context.Context, key string, patience time.Duration) (
 	q.waiting = append(q.waiting, w)
 	q.mu.Unlock()
 
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(time.Until(asked.Add(patience)))
 	defer timeout.Stop()
 	select {
 	case <-w.turn:
@@ -83,7 +83,7 @@ func (q *queue) enter(ctx context.Context, key string, patience time.Duration) (
 	}
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	if err == nil {
-		err = q.refusal("concurrent", fmt.Sprintf("and none ended in %v", patience))
+		err = q.refusal("concurrent", fmt.Sprintf("and its turn didn't come in %v", patience))
 	}
 	return nil, err
 }
@@ -167,12 +167,18 @@ const (
 func (q *queue) refusal(limit, why string) error {
 	retry := q.mean * time.Duration(len(q.waiting)+1) / time.Duration(max(q.places, 1))
 	retry = min(max(retry, minRetry), maxRetry).Round(time.Second)
-	busy, raise := fmt.Sprintf("%d of %d calls under way", q.taken, q.places), q.raise
+	busy := fmt.Sprintf("%d of %d calls under way", q.taken, q.places)
 	if limit == "concurrent" && q.taken < q.places { // more places wouldn't help
-		limit, busy, raise = "", "a call of this session under way", ""
+		limit, busy = "", "a call of this session under way"
 	}
-	e := abi.Errorf(abi.CodeResourceExhausted, "%s has %s, %s", q.owner, busy, why).
-		WithHint("try again in %v%s", retry, raise)
+	e := abi.Errorf(abi.CodeResourceExhausted, "%s has %s, %s", q.owner, busy, why).WithHint("try again in %v", retry)
+	switch {
+	case !q.limited:
+	case limit == "queue":
+		e.Hint += ", or " + raise("concurrent", "queue")
+	case limit == "concurrent":
+		e.Hint += ", or " + raise(limit)
+	}
 	e.Limit, e.Retryable, e.RetryAfterMS = limit, true, retry.Milliseconds()
 	return e
 }

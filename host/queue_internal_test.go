@@ -14,7 +14,7 @@ import (
 )
 
 func newTestQueue(places, bound int) *queue {
-	q := newQueue("plugin x", ", or raise limits.queue")
+	q := newQueue("plugin x", true)
 	q.resize(places, bound)
 	return q
 }
@@ -45,7 +45,7 @@ func TestCallsAreLetInInTheOrderInWhichTheyCame(t *testing.T) {
 		)
 		for i := range 10 {
 			wg.Go(func() {
-				leave, err := q.enter(t.Context(), "", time.Hour)
+				leave, err := q.enter(t.Context(), "", time.Now(), time.Hour)
 				if err != nil {
 					t.Error(err)
 					return
@@ -77,7 +77,7 @@ func TestCallsOfOneKeyFollowOneAnotherAndHoldUpNobodyElse(t *testing.T) {
 		leave := in(t, q, "a")
 		second := make(chan func(), 1)
 		go func() {
-			leave, err := q.enter(t.Context(), "a", time.Hour)
+			leave, err := q.enter(t.Context(), "a", time.Now(), time.Hour)
 			if err != nil {
 				t.Error(err)
 			}
@@ -108,7 +108,7 @@ func TestAFullQueueSaysWhenToComeAgain(t *testing.T) {
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
-			leave, err := q.enter(t.Context(), "", time.Hour)
+			leave, err := q.enter(t.Context(), "", time.Now(), time.Hour)
 			if err != nil {
 				t.Error(err)
 				return
@@ -116,20 +116,20 @@ func TestAFullQueueSaysWhenToComeAgain(t *testing.T) {
 			leave()
 		}()
 		synctest.Wait()
-		_, err := q.enter(t.Context(), "", time.Hour)
+		_, err := q.enter(t.Context(), "", time.Now(), time.Hour)
 		e := abi.AsError(err)
 		if e == nil || e.Code != abi.CodeResourceExhausted || !e.Retryable || e.Limit != "queue" {
 			t.Fatalf("got %+v", e)
 		}
 		// 30 s a call, two callers before this one's end, two places.
-		if e.RetryAfterMS != 30_000 || e.Hint != "try again in 30s, or raise limits.queue" {
+		if e.RetryAfterMS != 30_000 || e.Hint != "try again in 30s, or have the operator raise limits.concurrent or limits.queue for the plugin in the policy" {
 			t.Errorf("it says to come again in %d ms: %q", e.RetryAfterMS, e.Hint)
 		}
 		if want := "plugin x has 2 of 2 calls under way, and 1 more wait already"; e.Message != want {
 			t.Errorf("got %q, want %q", e.Message, want)
 		}
-		if _, err := q.try(""); abi.AsError(err).Limit != "concurrent" {
-			t.Errorf("a call that doesn't wait: %+v", err)
+		if _, err := q.try(""); abi.AsError(err).Limit != "concurrent" || strings.Contains(abi.AsError(err).Hint, "limits.queue") {
+			t.Errorf("a call that doesn't wait: %+v", abi.AsError(err))
 		}
 		first()
 		<-left
@@ -145,7 +145,7 @@ func TestTheTimeToComeAgainIsBounded(t *testing.T) {
 			time.Sleep(c.takes)
 			leave()
 			leave = in(t, q, "")
-			_, err := q.enter(t.Context(), "", time.Hour)
+			_, err := q.enter(t.Context(), "", time.Now(), time.Hour)
 			if got := abi.AsError(err).RetryAfterMS; got != c.want.Milliseconds() {
 				t.Errorf("calls of %v: come again in %d ms, want %v", c.takes, got, c.want)
 			}
@@ -161,13 +161,18 @@ func TestAWaitEndsWithItsContextAndWithItsPatience(t *testing.T) {
 		gone := errors.New("gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(gone) })
-		if _, err := q.enter(ctx, "", time.Hour); !errors.Is(err, gone) {
+		if _, err := q.enter(ctx, "", time.Now(), time.Hour); !errors.Is(err, gone) {
 			t.Errorf("got %v, want the context's cause", err)
 		}
 		began := time.Now()
-		_, err := q.enter(t.Context(), "", time.Hour)
-		if e := abi.AsError(err); e == nil || e.Limit != "concurrent" || !e.Retryable || time.Since(began) != time.Hour {
+		_, err := q.enter(t.Context(), "", time.Now(), time.Hour)
+		e := abi.AsError(err)
+		if e == nil || e.Limit != "concurrent" || !e.Retryable || time.Since(began) != time.Hour || !strings.HasSuffix(e.Message, "its turn didn't come in 1h0m0s") {
 			t.Errorf("after %v: %+v", time.Since(began), e)
+		}
+		began = time.Now()
+		if _, err := q.enter(t.Context(), "", began.Add(-40*time.Minute), time.Hour); err == nil || time.Since(began) != 20*time.Minute {
+			t.Errorf("a call that had waited for 40m before: after %v: %v", time.Since(began), err)
 		}
 		if got := counts(q); got != [2]int{1, 0} {
 			t.Errorf("%v are in and wait", got)
@@ -183,7 +188,7 @@ func TestMorePlacesLetInWhoWaits(t *testing.T) {
 		leave := in(t, q, "")
 		entered := make(chan func(), 1)
 		go func() {
-			leave, err := q.enter(t.Context(), "", time.Hour)
+			leave, err := q.enter(t.Context(), "", time.Now(), time.Hour)
 			if err != nil {
 				t.Error(err)
 			}
@@ -216,7 +221,7 @@ func TestNoPlaceIsLost(t *testing.T) {
 			if i%2 == 0 {
 				time.AfterFunc(time.Duration(i)*10*time.Microsecond, cancel)
 			}
-			leave, err := q.enter(ctx, []string{"", "a", "b"}[i%3], time.Duration(1+i%7)*time.Millisecond)
+			leave, err := q.enter(ctx, []string{"", "a", "b"}[i%3], time.Now(), time.Duration(1+i%7)*time.Millisecond)
 			if err == nil {
 				leave()
 			}

@@ -34,6 +34,12 @@ func (r *ruling) keeps(l *loaded) bool {
 	return r.same(l) || policy.Covers(r.entry.Grant, l.effective)
 }
 
+// equals says whether a plugin of this file, with these grants of this entry, is
+// what the ruling is about.
+func (r *ruling) equals(a *plugin.Artifact, effective abi.Capabilities, e policy.Entry) bool {
+	return a.Digest == r.artifact.Digest && a.Path == r.artifact.Path && reflect.DeepEqual(effective, r.effective) && reflect.DeepEqual(e, r.entry)
+}
+
 // judge holds a file against the policy. Nothing is compiled.
 func (c *catalog) judge(path string, pol *policy.Policy, admitted map[string]*ruling) *ruling {
 	r := &ruling{status: PluginStatus{
@@ -67,39 +73,67 @@ func (c *catalog) judge(path string, pol *policy.Policy, admitted map[string]*ru
 	return r
 }
 
-// load returns the plugin of a ruling: old, where that is the same, or a new
-// one. It completes the status, and returns nil where the engine refuses it.
-func (c *catalog) load(ctx context.Context, r *ruling, old *loaded) *loaded {
-	l := old
-	if old == nil || !r.same(old) || !reflect.DeepEqual(old.entry, r.entry) || old.artifact.Path != r.artifact.Path || old.ctx.Err() != nil {
-		// Whoever waits for it may go away: it is compiled all the same.
-		code, err := c.engine.Compile(context.WithoutCancel(ctx), r.artifact.Wasm, engine.Options{
-			Modules: r.artifact.Modules(), Limits: r.limits, State: r.artifact.Manifest.State,
-		})
-		if err != nil {
-			r.status.Error = abi.AsError(err)
-			return nil
-		}
-		l = &loaded{artifact: r.artifact, entry: r.entry, effective: r.effective, limits: r.limits, code: code, gate: newGate()}
-		l.ctx, l.revoke = context.WithCancelCause(context.Background())
-		if old != nil && r.same(old) && old.ctx.Err() == nil {
-			l.approval = old.approval
-		} else {
-			c.approvals++
-			l.approval = c.approvals
-		}
-		l.queue = c.queue(l.name())
-		l.queue.resize(l.limits.Concurrent, l.limits.Queue)
+// admit puts the plugin of a ruling into the next state: the old one, where
+// that is the same, a new one where the code is in memory, and else a
+// compilation of it. Until that is done the old one, unless it was revoked,
+// keeps its place: the new one may be refused, and calls wait for that.
+func (c *catalog) admit(r *ruling, old catalogState, next *catalogState) {
+	name := r.status.Name
+	l, p := old.byName[name], old.pending[name]
+	if l != nil && l.ctx.Err() != nil {
+		l = nil
 	}
+	next.stamps[name] = c.files[r.status.File].stamp
+	switch {
+	case l != nil && r.equals(l.artifact, l.effective, l.entry):
+		r.load(l)
+		next.byName[name] = l
+	case l != nil && l.artifact.Digest == r.artifact.Digest:
+		if code, err := c.compile(r); err != nil {
+			r.status.Error = abi.AsError(err)
+		} else {
+			next.byName[name] = c.loaded(r, code, l)
+		}
+	default:
+		if p == nil || !r.equals(p.ruling.artifact, p.ruling.effective, p.ruling.entry) {
+			p = c.begin(r)
+		}
+		if l != nil {
+			next.byName[name] = l
+		}
+		next.pending[name] = p
+		return
+	}
+	next.statuses = append(next.statuses, r.status)
+}
+
+// loaded is the plugin of a ruling and its code. It has the approval of the one
+// before it, nil for none, where that was approved as it is.
+func (c *catalog) loaded(r *ruling, code *engine.Plugin, old *loaded) *loaded {
+	l := &loaded{artifact: r.artifact, entry: r.entry, effective: r.effective, limits: r.limits, code: code, gate: newGate()}
+	l.ctx, l.revoke = context.WithCancelCause(context.Background())
+	if old != nil && r.same(old) {
+		l.approval = old.approval
+	} else {
+		c.approvals++
+		l.approval = c.approvals
+	}
+	l.queue = c.queue(l.name())
+	l.queue.resize(l.limits.Concurrent, l.limits.Queue)
+	r.load(l)
+	return l
+}
+
+// load completes the status.
+func (r *ruling) load(l *loaded) {
 	r.status.State = PluginLoaded
 	r.status.Effective, r.status.Limits, r.status.config = &l.effective, &l.limits, l.entry.Config
-	return l
 }
 
 func (c *catalog) queue(name string) *queue {
 	q := c.queues[name]
 	if q == nil {
-		q = newQueue("plugin "+name, ", or have the operator raise limits.concurrent or limits.queue for it in the policy")
+		q = newQueue("plugin "+name, true)
 		c.queues[name] = q
 	}
 	return q

@@ -245,3 +245,10 @@ func TestAStreamThatWaitsInTheQueueIsKeptAlive(t *testing.T) {
 		t.Errorf("the stream ended with %q %v", rest, err)
 	}
 }
+
+func TestALimitThatIsReachedSaysWhoCanRaiseIt(t *testing.T) {
+	s := limited(t, "testdata/plugins/badboy", abi.Limits{HostCalls: 200}, nil)
+	a := s.Agent.Try(s.Agent.Session(), "badboy_draw", args{"kib": 300})
+	wants(t, a, http.StatusUnprocessableEntity, abi.CodeResourceExhausted, "more than its limit of 200",
+		"do less in one call, or have the operator raise limits.host_calls for the plugin in the policy")
+}
