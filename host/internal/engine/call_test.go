@@ -148,7 +148,7 @@ func TestDeadlineEndsAnyLoop(t *testing.T) {
 		"in a call":      plugin(t, newGuest().onCall(endless+i64Const(0), 0)),
 		"in _initialize": compile(t, newEngine(t, engine.Config{DescribeTimeout: 50 * time.Millisecond}), endlessInitialize().encode(), engine.Options{}),
 		"by recursion":   plugin(t, recursion),
-		"of imports":     plugin(t, imports),
+		"of imports":     compile(t, newEngine(t, engine.Config{}), imports.encode(), engine.Options{Limits: abi.Limits{HostCalls: 1 << 40}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
