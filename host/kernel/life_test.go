@@ -67,7 +67,7 @@ func TestInterruptEndsALoopAndKeepsVariables(t *testing.T) {
 				t.Error(err)
 			}
 			got := within(t, "the end", done)
-			if got.err != nil || got.response.Status != abi.StatusInterrupted || printed(got.response, "stdout") != "begun\n" {
+			if got.err != nil || got.response.Status != abi.StatusInterrupted || strings.TrimSpace(printed(got.response, "stdout")) != "begun" {
 				t.Errorf("%s: %s: %v %+v", mode, code, got.err, got.response)
 			}
 			expect(t, k, "print(kept)", "still here\n")
@@ -135,7 +135,7 @@ func TestCodeThatIgnoresInterruptsLosesItsKernel(t *testing.T) {
 		}
 		got := within(t, "the end", done)
 		cancel()
-		if abi.CodeOf(got.err) != c.code || got.response.Status != c.status || printed(got.response, "stdout") != "begun\n" {
+		if abi.CodeOf(got.err) != c.code || got.response.Status != c.status || strings.TrimSpace(printed(got.response, "stdout")) != "begun" {
 			t.Errorf("%s: %v %+v", c.name, got.err, got.response)
 		}
 		if got.err == nil && !got.response.Killed {
@@ -244,7 +244,7 @@ func TestCancelEndsTheCode(t *testing.T) {
 	cancel()
 	got := within(t, "the end", done)
 	code(t, got.err, abi.CodeCanceled)
-	if printed(got.response, "stdout") != "begun\n" {
+	if strings.TrimSpace(printed(got.response, "stdout")) != "begun" {
 		t.Errorf("%+v", got.response)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
